@@ -429,8 +429,8 @@ mod tests {
 
     #[test]
     fn ids_print_as_postgresql_prints_them() {
-        assert_eq!(Lsn(0x1_6B37_48).to_string(), "0/16B3748");
-        assert_eq!("0/16B3748".parse(), Ok(Lsn(0x16B_3748)));
+        assert_eq!(Lsn(0x016B_3748).to_string(), "0/16B3748");
+        assert_eq!("0/16B3748".parse(), Ok(Lsn(0x016B_3748)));
         assert_eq!("123456789/0".parse::<Lsn>(), Err(()));
         let tid = ItemPointer::new(BlockNumber(0x1_0002), OffsetNumber(7));
         assert_eq!(tid.to_string(), "(65538,7)");

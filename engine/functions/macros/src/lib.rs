@@ -1,0 +1,2 @@
+//! The #[builtin] attribute: one declaration a function.
+#![forbid(unsafe_code)]

@@ -1,0 +1,2 @@
+//! Control file, checkpoint, replay.
+#![forbid(unsafe_code)]

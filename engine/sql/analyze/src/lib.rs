@@ -1,0 +1,2 @@
+//! Names to oids, types, coercions: the Query tree; view expansion.
+#![forbid(unsafe_code)]

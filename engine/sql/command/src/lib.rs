@@ -1,0 +1,2 @@
+//! Utility commands: DDL, COPY, VACUUM, SET and their kin.
+#![forbid(unsafe_code)]

@@ -1,0 +1,2 @@
+//! Vectorised executor: an operator per plan node, expressions, EXPLAIN.
+#![forbid(unsafe_code)]

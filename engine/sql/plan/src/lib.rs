@@ -1,0 +1,2 @@
+//! Paths, costs and joins: Query to Plan.
+#![forbid(unsafe_code)]

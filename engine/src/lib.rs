@@ -1,0 +1,2 @@
+//! The engine facade: Engine and Session.
+#![forbid(unsafe_code)]

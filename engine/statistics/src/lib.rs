@@ -1,0 +1,2 @@
+//! ANALYZE, histograms, selectivity.
+#![forbid(unsafe_code)]

@@ -1,0 +1,2 @@
+//! Transaction ids, commit log, multixacts, snapshots, lock table, commit.
+#![forbid(unsafe_code)]

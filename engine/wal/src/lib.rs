@@ -1,0 +1,2 @@
+//! Write-ahead log: records, insertion, flushing, reading, segments.
+#![forbid(unsafe_code)]

@@ -1,0 +1,2 @@
+//! Checkpointer, background writer, WAL writer.
+#![forbid(unsafe_code)]

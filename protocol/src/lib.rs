@@ -1,0 +1,2 @@
+//! The frontend/backend protocol over pgwire message types.
+#![forbid(unsafe_code)]
