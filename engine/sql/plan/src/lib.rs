@@ -1,2 +1,4 @@
 //! Paths, costs and joins: Query to Plan.
 #![forbid(unsafe_code)]
+
+pub mod cost;
