@@ -16,6 +16,7 @@ pub mod ids;
 pub mod memory;
 pub mod settings;
 pub mod sqlstate;
+pub mod stack;
 
 pub use error::{Error, Result, Severity};
 pub use ids::*;
