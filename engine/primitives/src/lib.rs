@@ -14,6 +14,7 @@ pub mod clock;
 pub mod error;
 pub mod ids;
 pub mod memory;
+pub mod pglz;
 pub mod settings;
 pub mod sqlstate;
 pub mod stack;
