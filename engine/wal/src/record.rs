@@ -83,8 +83,32 @@ pub struct RecordHeader {
 
 impl RecordHeader {
     pub fn decode(bytes: &[u8; RECORD_HEADER_SIZE]) -> Self {
-        let [l0, l1, l2, l3, x0, x1, x2, x3, p0, p1, p2, p3, p4, p5, p6, p7, info, rmgr, _, _, c0, c1, c2, c3] =
-            *bytes;
+        let [
+            l0,
+            l1,
+            l2,
+            l3,
+            x0,
+            x1,
+            x2,
+            x3,
+            p0,
+            p1,
+            p2,
+            p3,
+            p4,
+            p5,
+            p6,
+            p7,
+            info,
+            rmgr,
+            _,
+            _,
+            c0,
+            c1,
+            c2,
+            c3,
+        ] = *bytes;
         Self {
             total_length: u32::from_le_bytes([l0, l1, l2, l3]),
             xid: TransactionId(u32::from_le_bytes([x0, x1, x2, x3])),
