@@ -1,2 +1,4 @@
 //! Transaction ids, commit log, multixacts, snapshots, lock table, commit.
 #![forbid(unsafe_code)]
+
+pub mod lock;
