@@ -9,10 +9,11 @@ mod options;
 
 use std::sync::Arc;
 
-use kokkiri_primitives::{Oid, ProcNumber, RelFileLocator};
+use kokkiri_primitives::{Oid, RelFileLocator};
 use kokkiri_types::TupleDesc;
 
 pub use index::{Comparator, IndexColumn, IndexDescriptor, IndexKey};
+pub use kokkiri_storage::RelationFile;
 pub use options::{AutovacuumOptions, IndexCleanup, IndexOptions, RelationOptions};
 
 /// What sort of relation: `pg_class.relkind`.
@@ -107,14 +108,6 @@ impl TryFrom<u8> for Persistence {
             _ => return Err(()),
         })
     }
-}
-
-/// Where a relation is stored.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-pub struct RelationFile {
-    pub locator: RelFileLocator,
-    /// The backend that owns it, for a temporary relation.
-    pub temp: Option<ProcNumber>,
 }
 
 /// A relation with heap storage (or a sequence), as its access method sees it.
