@@ -17,7 +17,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 
 use kokkiri_primitives::ids::{Lsn, TimelineId};
 
-use crate::page::{BACKUP_REMOVABLE, FIRST_IS_CONTRECORD, FIRST_IS_OVERWRITE_CONTRECORD, PageHeader};
+use crate::page::{FIRST_IS_CONTRECORD, FIRST_IS_OVERWRITE_CONTRECORD, PageHeader};
 use crate::position::{Geometry, WAL_PAGE_SIZE, page_start};
 
 const WORDS_PER_PAGE: usize = (WAL_PAGE_SIZE / 8) as usize;
@@ -104,13 +104,7 @@ impl WalBuffers {
 
     /// Marks the page as one whose expected beginning was lost.
     pub fn set_overwrite_contrecord(&self, page: Lsn) {
-        self.slot(page).words[0]
-            .fetch_or(u64::from(FIRST_IS_OVERWRITE_CONTRECORD) << 16, Ordering::Relaxed);
-    }
-
-    /// Images on the page must not be left out of archives: a backup has started.
-    pub fn clear_removable(&self, page: Lsn) {
-        self.slot(page).words[0].fetch_and(!(u64::from(BACKUP_REMOVABLE) << 16), Ordering::Relaxed);
+        self.slot(page).words[0].fetch_or(u64::from(FIRST_IS_OVERWRITE_CONTRECORD) << 16, Ordering::Relaxed);
     }
 
     /// Zeroes a page's header: what follows a segment switch is all zeros.

@@ -147,10 +147,6 @@ impl InsertionLocks {
         let latest = self.0.iter().map(|lock| lock.last_important.load(Ordering::Acquire)).max();
         Lsn(latest.unwrap_or(0))
     }
-
-    pub fn set_last_important(&self, lsn: Lsn) {
-        self.0[0].last_important.fetch_max(lsn.0, Ordering::AcqRel);
-    }
 }
 
 impl<'a> HeldLock<'a> {

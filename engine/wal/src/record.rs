@@ -29,7 +29,7 @@ use kokkiri_primitives::ids::{Lsn, TransactionId};
 pub use builder::{RecordBuilder, RegisterFlags};
 pub use decode::{DecodedBlock, DecodedRecord};
 
-pub(crate) use builder::Assembled;
+pub(crate) use builder::{Assembled, ImagePolicy};
 pub use image::ImageCompression;
 
 /// Size of the fixed header: `SizeOfXLogRecord`.

