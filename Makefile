@@ -1,0 +1,58 @@
+# Kokkiri: `make run` serves, `make test` runs everything that CI runs.
+
+DATA ?= data
+PORT ?= 5432
+SEEDS ?= 2000
+ROUNDS ?= 20
+CARGO ?= cargo
+VENV := .cache/venv
+
+.PHONY: run build test check unit test-sql test-crash test-kill test-drivers witness tools bench conformance clean
+
+run: build
+	./target/release/kokkiri serve -D $(DATA) -p $(PORT)
+
+build:
+	$(CARGO) build --release --bin kokkiri
+
+# Everything CI runs; ends by saying how many tests ran.
+test: tools
+	integration-tests/run_all.sh
+
+check:
+	$(CARGO) fmt --all --check
+	$(CARGO) clippy --workspace --all-targets -- -D warnings
+
+unit:
+	$(CARGO) test --workspace
+
+test-sql: build tools
+	integration-tests/run_sql.py
+
+test-drivers: build tools
+	$(VENV)/bin/python -m pytest -q integration-tests/drivers
+
+# A seeded sweep of simulated crashes: SEEDS crash points.
+test-crash:
+	KOKKIRI_CRASH_POINTS=$(SEEDS) $(CARGO) test --release -p kokkiri-engine --test crash -- --nocapture
+
+# kill -9 under pgbench, ROUNDS times.
+test-kill: build tools
+	integration-tests/run_kill.py --rounds $(ROUNDS)
+
+# Expected outputs come from real PostgreSQL 18: check that it still agrees with all of them.
+witness: tools
+	integration-tests/run_sql.py --witness
+
+# Real PostgreSQL 18 as witness, and the drivers' Python packages.
+tools: $(VENV)/ready
+	integration-tests/fetch_postgresql.sh >/dev/null
+
+$(VENV)/ready: integration-tests/requirements.txt
+	python3 -m venv $(VENV)
+	$(VENV)/bin/pip install --quiet --disable-pip-version-check -r integration-tests/requirements.txt
+	touch $@
+
+clean:
+	$(CARGO) clean
+	rm -rf .cache

@@ -1,0 +1,138 @@
+"""Starting and stopping the servers that the tests talk to.
+
+Kokkiri runs from a built binary on a data directory of its own; the witness is a real PostgreSQL 18.
+Both listen on 127.0.0.1 at a free port and on a Unix socket in their own directory.
+"""
+
+import os
+import pwd
+import shutil
+import signal
+import socket
+import subprocess
+import tempfile
+import time
+
+ROOT = os.path.dirname(os.path.dirname(os.path.abspath(__file__)))
+
+
+def postgresql_bin():
+    """Directory of PostgreSQL's programs, fetched on first use."""
+    script = os.path.join(ROOT, "integration-tests", "fetch_postgresql.sh")
+    return subprocess.run([script], check=True, capture_output=True, text=True).stdout.strip()
+
+
+def kokkiri_binary():
+    """The built server: KOKKIRI names it, else the release build."""
+    return os.environ.get("KOKKIRI", os.path.join(ROOT, "target", "release", "kokkiri"))
+
+
+def free_port():
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return probe.getsockname()[1]
+
+
+class Server:
+    """A server on a data directory in a temporary place."""
+
+    def __init__(self, directory=None, settings=()):
+        self.directory = directory or tempfile.mkdtemp(prefix="kokkiri-test-")
+        os.chmod(self.directory, 0o755)
+        self.data = os.path.join(self.directory, "data")
+        self.port = free_port()
+        self.settings = list(settings)
+        self.log_path = os.path.join(self.directory, "server.log")
+        self.process = None
+
+    def environment(self):
+        return dict(os.environ, PGHOST="127.0.0.1", PGPORT=str(self.port), PGUSER="postgres",
+                    PGDATABASE="postgres", PGTZ="UTC", PGCONNECT_TIMEOUT="10")
+
+    def accepts(self):
+        """True once a client is answered as a running server answers."""
+        ready = subprocess.run([os.path.join(postgresql_bin(), "pg_isready"), "-q"], env=self.environment())
+        return ready.returncode == 0
+
+    def wait_until_ready(self, seconds=60):
+        deadline = time.monotonic() + seconds
+        while not self.accepts():
+            if self.process.poll() is not None or time.monotonic() > deadline:
+                raise RuntimeError("the server does not start:\n" + self.log()[-4000:])
+            time.sleep(0.02)
+
+    def log(self):
+        with open(self.log_path, errors="replace") as log:
+            return log.read()
+
+    def launch(self, command, **options):
+        with open(self.log_path, "a") as log:
+            self.process = subprocess.Popen(command, stdout=log, stderr=subprocess.STDOUT,
+                                            stdin=subprocess.DEVNULL, **options)
+        self.wait_until_ready()
+
+    def stop(self, how=signal.SIGINT, seconds=60):
+        """Stop by signal: SIGTERM smart, SIGINT fast, SIGQUIT immediate, SIGKILL a crash."""
+        if self.process and self.process.poll() is None:
+            self.process.send_signal(how)
+            self.process.wait(seconds)
+
+    def remove(self):
+        self.stop()
+        shutil.rmtree(self.directory, ignore_errors=True)
+
+    def psql(self, *arguments, stdin=None, check=True):
+        command = [os.path.join(postgresql_bin(), "psql"), "-X", *arguments]
+        done = subprocess.run(command, env=self.environment(), input=stdin, text=True,
+                              stdout=subprocess.PIPE, stderr=subprocess.STDOUT)
+        if check and done.returncode != 0:
+            raise RuntimeError(f"psql {arguments}: {done.stdout}")
+        return done.stdout
+
+    def query(self, sql, database="postgres"):
+        """The answer as unaligned text without headers."""
+        return self.psql("-Atq", "-v", "ON_ERROR_STOP=1", "-d", database, "-c", sql).strip()
+
+    def __enter__(self):
+        self.start()
+        return self
+
+    def __exit__(self, *_):
+        self.remove()
+
+
+class Kokkiri(Server):
+    name = "Kokkiri"
+
+    def start(self):
+        command = [kokkiri_binary(), "serve", "-D", self.data, "-p", str(self.port), "-k", self.directory]
+        for setting in self.settings:
+            command += ["-c", setting]
+        self.launch(command)
+
+
+class PostgreSQL(Server):
+    """The witness. It refuses to run as root, so then it runs as the user `postgres`."""
+
+    name = "PostgreSQL"
+
+    def start(self):
+        bin_directory = postgresql_bin()
+        options = {}
+        if os.geteuid() == 0:
+            try:
+                user = pwd.getpwnam("postgres")
+            except KeyError:
+                subprocess.run(["useradd", "--system", "postgres"], check=True)
+                user = pwd.getpwnam("postgres")
+            os.chown(self.directory, user.pw_uid, user.pw_gid)
+            options = {"user": user.pw_uid, "group": user.pw_gid, "extra_groups": []}
+        if not os.path.exists(self.data):
+            subprocess.run([os.path.join(bin_directory, "initdb"), "-D", self.data, "-U", "postgres", "-A", "trust",
+                            "--no-locale", "--encoding=UTF8", "--no-sync"],
+                           check=True, stdout=subprocess.DEVNULL, cwd="/", **options)
+        command = [os.path.join(bin_directory, "postgres"), "-D", self.data, "-p", str(self.port),
+                   "-k", self.directory]
+        for setting in self.settings:
+            command += ["-c", setting]
+        self.launch(command, cwd="/", **options)
