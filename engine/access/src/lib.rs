@@ -9,6 +9,7 @@
 //!  3. Nothing here looks a catalog up: descriptors, snapshots and comparators arrive as arguments.
 #![forbid(unsafe_code)]
 
+pub mod btree;
 pub mod heap;
 pub mod relation;
 pub mod toast;

@@ -2,9 +2,12 @@
 
 use std::cmp::Ordering;
 use std::fmt;
+use std::sync::Arc;
 
 use kokkiri_primitives::{Oid, RelFileLocator};
 use kokkiri_types::{TupleDesc, ValueRef};
+
+use crate::btree::IndexState;
 
 use super::{AttributeSet, IndexOptions, Persistence, RelationFile};
 
@@ -86,6 +89,8 @@ pub struct IndexDescriptor {
     pub attributes_used: AttributeSet,
     /// In the system schema.
     pub is_catalog: bool,
+    /// What the B-tree code remembers of the index between calls; starts empty.
+    pub btree: Arc<IndexState>,
 }
 
 impl IndexDescriptor {

@@ -239,7 +239,7 @@ impl<'a> Walk<'a> {
 
 /// Finds the stored bytes of a value at or after `offset` in a tuple's data, and where it ends.
 #[inline]
-fn locate<'a>(attribute: &Attribute, data: &'a [u8], offset: usize) -> Result<(&'a [u8], usize)> {
+pub fn locate<'a>(attribute: &Attribute, data: &'a [u8], offset: usize) -> Result<(&'a [u8], usize)> {
     let (start, end) = match attribute.length {
         -1 => {
             // A byte that is not padding is an unaligned header.
