@@ -6,16 +6,23 @@
 //! detoasted and decompressed: text as its bytes, numeric, arrays and the like as PostgreSQL's on-disk
 //! payload.
 //!
-//! Start at [`value`] and [`column`]; [`builtin`] knows PostgreSQL's own types.
-
+//! Start at [`value`] and [`column`]; [`builtin`] knows PostgreSQL's own types, [`io`] their text and
+//! binary forms, [`compare`] their order, [`mod@hash`] their equality.
 #![forbid(unsafe_code)]
 
+pub mod array;
 pub mod attribute;
 pub mod batch;
 pub mod builtin;
 pub mod bytes;
 pub mod column;
-
+pub mod compare;
+pub mod datetime;
+pub mod hash;
+pub mod io;
+pub mod number;
+pub mod numeric;
+pub mod text;
 pub mod value;
 
 pub use attribute::{Align, Attribute, AttributeStorage, TupleDesc};
