@@ -12,12 +12,17 @@
 //! Unsafe code is confined to [`buffer::frame`]: the memory of the pool's frames.
 #![deny(unsafe_code)]
 
+pub mod buffer;
 pub mod critical;
 pub mod file;
 pub mod page;
 pub mod smgr;
 pub mod wait_events;
 
+pub use buffer::{
+    BufferPool, BufferTag, PageReadGuard, PageWriteGuard, PinnedBuffer, PoolConfig, ReadMode, ReadStream,
+    Ring, RingKind, WalBarrier,
+};
 pub use critical::{CriticalSection, Poison};
 pub use file::{File, FileSystem, OpenOptions, RealFileSystem};
 pub use page::{ItemFlags, ItemId, Page};
