@@ -52,6 +52,8 @@ pub(super) struct BackendLocks {
     pub wait_state: AtomicU8,
     /// Local part of the backend's virtual transaction id, zero outside a transaction.
     pub virtual_transaction: AtomicU32,
+    /// The last local part given out in this slot.
+    pub last_virtual: AtomicU32,
     /// Milliseconds; zero means PostgreSQL's default of one second.
     pub deadlock_timeout_ms: AtomicU64,
     /// Milliseconds; zero means none.

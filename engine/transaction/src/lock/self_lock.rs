@@ -15,11 +15,15 @@ use super::mode::LockMode;
 use super::tag::{LockTag, VirtualTransactionId};
 
 impl LockManager {
-    /// The transaction begins: it holds its virtual id.
-    pub fn begin_virtual_transaction(&self, vxid: VirtualTransactionId) {
-        let backend = self.backend(vxid.proc);
-        backend.virtual_transaction.store(vxid.local, Ordering::Release);
-        backend.fast.lock().virtual_transaction = Some(SelfLock { id: vxid.local, in_table: false });
+    /// A transaction of the backend begins: it gets a virtual id, and holds it.
+    pub fn begin_virtual_transaction(&self, proc: ProcNumber) -> VirtualTransactionId {
+        let backend = self.backend(proc);
+        // Zero means none.
+        let local = backend.last_virtual.load(Ordering::Relaxed).wrapping_add(1).max(1);
+        backend.last_virtual.store(local, Ordering::Relaxed);
+        backend.virtual_transaction.store(local, Ordering::Release);
+        backend.fast.lock().virtual_transaction = Some(SelfLock { id: local, in_table: false });
+        VirtualTransactionId { proc, local }
     }
 
     /// The (sub)transaction has got an xid: it holds it.
