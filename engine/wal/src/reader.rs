@@ -203,7 +203,7 @@ impl WalReader {
             return Err(invalid(format!("contrecord is requested by {start}")));
         }
         // A seek may lead anywhere; records don't start just before the end of a page.
-        if offset + 4 > WAL_PAGE_SIZE || offset % 8 != 0 {
+        if offset + 4 > WAL_PAGE_SIZE || !offset.is_multiple_of(8) {
             return Err(invalid(format!("invalid record offset at {start}")));
         }
         Ok(start)
