@@ -246,11 +246,21 @@ impl Wal {
         redo
     }
 
-    /// Changes whether pages are imaged. Switching on takes effect before, switching off after the
-    /// record about it that the caller inserts.
-    pub fn set_full_page_writes(&self, on: bool) {
-        let _all = self.locks.acquire_all();
-        self.store_full_page_writes(on);
+    /// Changes the setting `full_page_writes`, with a record about it: on takes effect before the record,
+    /// off after it, so that who reads the record knows what comes before and behind. `UpdateFullPageWrites`.
+    pub fn change_full_page_writes(&self, on: bool) {
+        let store = || {
+            let _all = self.locks.acquire_all();
+            self.store_full_page_writes(on);
+        };
+        let critical = CriticalSection::enter();
+        if on {
+            store();
+        }
+        self.insert(&critical, xlog::full_page_writes_record(on));
+        if !on {
+            store();
+        }
     }
 
     /// Continues a WAL whose last record was cut off: marks the page that should have continued it, and

@@ -8,6 +8,7 @@
 //! Start at [`Wal`].
 #![forbid(unsafe_code)]
 
+mod barrier;
 mod buffers;
 pub mod insert;
 mod locks;
@@ -16,6 +17,7 @@ pub mod page;
 pub mod position;
 pub mod reader;
 pub mod record;
+pub mod replay;
 pub mod rmgr;
 pub mod segment;
 mod waiters;

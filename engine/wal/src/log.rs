@@ -43,6 +43,8 @@ pub struct WalOptions {
     pub fsync: bool,
     pub init_zero: bool,
     pub recycle: bool,
+    /// Pages have checksums, or setting `wal_log_hints`: hint bits need images.
+    pub hints_are_logged: bool,
     pub commit_delay: Duration,
     pub commit_siblings: usize,
     /// Setting `wal_writer_delay`.
@@ -62,6 +64,7 @@ impl Default for WalOptions {
             fsync: true,
             init_zero: true,
             recycle: true,
+            hints_are_logged: false,
             commit_delay: Duration::ZERO,
             commit_siblings: 5,
             writer_delay: Duration::from_millis(200),
@@ -135,6 +138,7 @@ pub struct Wal {
     full_page_writes: AtomicBool,
     compression: AtomicU8,
     running_backups: AtomicU32,
+    pub(crate) hints_are_logged: bool,
 
     pub(crate) written: AtomicU64,
     pub(crate) flushed: AtomicU64,
@@ -184,6 +188,7 @@ impl Wal {
             full_page_writes: AtomicBool::new(options.full_page_writes),
             compression: AtomicU8::new(options.compression as u8),
             running_backups: AtomicU32::new(0),
+            hints_are_logged: options.hints_are_logged,
             written: AtomicU64::new(0),
             flushed: AtomicU64::new(0),
             write_requested: AtomicU64::new(0),

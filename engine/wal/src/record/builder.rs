@@ -13,7 +13,8 @@ use std::ops::BitOr;
 
 use kokkiri_primitives::ids::{BLOCK_SIZE, BlockNumber, Fork, Lsn, RelFileLocator, TransactionId};
 
-use kokkiri_storage::CriticalSection;
+use kokkiri_storage::buffer::BufferTag;
+use kokkiri_storage::{CriticalSection, PageWriteGuard};
 
 use crate::rmgr::RmgrId;
 
@@ -71,6 +72,7 @@ const SCRATCH_KEPT_BYTES: usize = 256 * 1024;
 const BLOCKS_INLINE: usize = 5;
 
 enum PageSource<'a> {
+    Buffer(&'a mut PageWriteGuard),
     /// The page as it is to be logged; the caller sets its LSN.
     Copy(&'a [u8; BLOCK_SIZE]),
 }
@@ -78,6 +80,7 @@ enum PageSource<'a> {
 impl PageSource<'_> {
     fn bytes(&self) -> &[u8; BLOCK_SIZE] {
         match self {
+            PageSource::Buffer(guard) => guard.bytes(),
             PageSource::Copy(page) => page,
         }
     }
@@ -179,6 +182,12 @@ impl<'a> RecordBuilder<'a> {
     pub fn data(&mut self, bytes: &[u8]) -> &mut Self {
         self.scratch.main_data.extend_from_slice(bytes);
         self
+    }
+
+    /// Registers a page of the buffer pool, changed before under the same lock.
+    pub fn register(&mut self, id: u8, page: &'a mut PageWriteGuard, flags: RegisterFlags) -> &mut Self {
+        let BufferTag { locator, fork, block } = page.tag();
+        self.push(RegisteredBlock { id, flags, locator, fork, block, page: PageSource::Buffer(page) })
     }
 
     /// Registers a page that is in no buffer, by its contents. Its LSN is the caller's to set.
@@ -322,8 +331,16 @@ impl<'a> RecordBuilder<'a> {
         bytes
     }
 
-    /// Gives the registered pages their LSN.
-    pub(crate) fn set_page_lsns(&mut self, _critical: &CriticalSection, _lsn: Lsn) {}
+    /// Gives the registered pages their LSN, but not those that are only named.
+    pub(crate) fn set_page_lsns(&mut self, critical: &CriticalSection, lsn: Lsn) {
+        for block in self.blocks.iter_mut().flatten().chain(&mut self.more_blocks) {
+            if let PageSource::Buffer(guard) = &mut block.page
+                && !block.flags.contains(RegisterFlags::NO_CHANGE)
+            {
+                guard.page_mut(critical).set_lsn(lsn);
+            }
+        }
+    }
 
     /// Length of the assembled record.
     pub(crate) fn length(&self) -> usize {
