@@ -1,5 +1,33 @@
 //! Paths, costs and joins: Query to Plan.
+//!
+//! Realises: PostgreSQL's optimizer. A query level is preprocessed (simplified, subqueries and sublinks
+//! pulled up, outer joins reduced), its conditions are handed to relations and equivalence classes, paths
+//! are found for each relation and each join of relations, the steps above (grouping, distinct, order,
+//! limit) are put on top, and the cheapest path becomes the plan.
+//!
+//! Start at [`planner::plan`], then [`query`]; [`plan`] is the result, [`cost`] the arithmetic.
+//!
+//! Differs: join orders are searched exhaustively up to twelve relations and greedily beyond, where
+//! PostgreSQL uses its genetic search.
 #![forbid(unsafe_code)]
 
+mod clause;
 pub mod cost;
+mod create;
+mod equivalence;
+mod expression;
+mod join;
+pub mod lookup;
+mod path;
 pub mod plan;
+pub mod planner;
+mod pull_up;
+mod query;
+mod relation;
+mod root;
+mod scan_paths;
+mod selectivity;
+mod setup;
+mod simplify;
+mod sublink;
+mod tree;

@@ -1,0 +1,869 @@
+//! Which joins to make, in what order and how.
+//!
+//! Realises: `joinrels.c`, `joinpath.c`, `standard_join_search` and the join part of `costsize.c`. Up to
+//! [`SEARCH_LIMIT`] relations every order is tried by dynamic programming, bushy ones included; beyond
+//! that the cheapest join available is made again and again.
+
+use std::rc::Rc;
+
+use kokkiri_analyze::tree::Relids;
+use kokkiri_primitives::{Error, Result, activity};
+use kokkiri_statistics::selectivity as estimate;
+
+use crate::clause::Clause;
+use crate::cost::{self, Cost, EvaluationCost, clamp_rows};
+use crate::path::{JoinPath, Path, PathKey, PathKind, Target, add_path, order_satisfies};
+use crate::plan::JoinType;
+use crate::relation::{Rel, SpecialJoin};
+use crate::root::{Root, key};
+use crate::selectivity::JoinContext;
+
+const SEARCH_LIMIT: usize = 12;
+
+/// Factors of a semi, anti or unique-inner join (`SemiAntiJoinFactors`).
+#[derive(Clone, Copy)]
+struct MatchFactors {
+    outer_match_fraction: f64,
+    match_count: f64,
+}
+
+/// What all paths of one pair of inputs share.
+struct Pair<'r> {
+    joined: &'r Relids,
+    outer: &'r Relids,
+    inner: &'r Relids,
+    join_type: JoinType,
+    clauses: &'r [Rc<Clause>],
+    rows: f64,
+    target: &'r Rc<Target>,
+    inner_unique: bool,
+    factors: MatchFactors,
+}
+
+impl Root<'_, '_> {
+    /// Joins all base relations; answers the key of the final relation.
+    pub fn search_joins(&mut self) -> Result<Vec<u32>> {
+        let start: Vec<Relids> = self.base.keys().map(|&relid| Relids::single(relid)).collect();
+        if start.len() <= 1 {
+            return Ok(start.first().map(key).unwrap_or_default());
+        }
+        if start.len() > SEARCH_LIMIT {
+            return self.search_greedily(start);
+        }
+        let mut levels: Vec<Vec<Relids>> = vec![Vec::new(), start];
+        let count = levels[1].len();
+        for level in 2..=count {
+            let mut made: Vec<Relids> = Vec::new();
+            for desperate in [false, true] {
+                for left_size in 1..=level / 2 {
+                    let right_size = level - left_size;
+                    for left in levels[left_size].clone() {
+                        for right in levels[right_size].clone() {
+                            activity::check_for_interrupts()?;
+                            if left.overlaps(&right)
+                                || (left_size == right_size && key(&left) >= key(&right))
+                                || !(desperate || self.should_join(&left, &right))
+                            {
+                                continue;
+                            }
+                            if let Some(joined) = self.make_join(&left, &right)?
+                                && !made.contains(&joined)
+                            {
+                                made.push(joined);
+                            }
+                        }
+                    }
+                }
+                if !made.is_empty() {
+                    break;
+                }
+            }
+            levels.push(made);
+        }
+        match levels[count].first() {
+            Some(last) => Ok(key(last)),
+            None => Err(Error::internal(format!("failed to build any {count}-way joins"))),
+        }
+    }
+
+    fn search_greedily(&mut self, mut left: Vec<Relids>) -> Result<Vec<u32>> {
+        while left.len() > 1 {
+            let mut best: Option<(f64, usize, usize, Relids)> = None;
+            for desperate in [false, true] {
+                for a in 0..left.len() {
+                    for b in a + 1..left.len() {
+                        activity::check_for_interrupts()?;
+                        if !desperate && !self.should_join(&left[a], &left[b]) {
+                            continue;
+                        }
+                        let (l, r) = (left[a].clone(), left[b].clone());
+                        let Some(joined) = self.make_join(&l, &r)? else { continue };
+                        let cheapest = self.rels.get(&key(&joined)).and_then(Rel::cheapest);
+                        let Some(path) = cheapest else { continue };
+                        if best.as_ref().is_none_or(|(cost, ..)| path.cost.total < *cost) {
+                            best = Some((path.cost.total, a, b, joined));
+                        }
+                    }
+                }
+                if best.is_some() {
+                    break;
+                }
+            }
+            let Some((_, a, b, joined)) = best else {
+                return Err(Error::internal("failed to build any join"));
+            };
+            left.remove(b);
+            left[a] = joined;
+        }
+        Ok(key(&left[0]))
+    }
+
+    /// Some condition, or the order that outer joins demand, ties the two together.
+    fn should_join(&self, a: &Relids, b: &Relids) -> bool {
+        let joined = a.union(b);
+        let clause_between =
+            a.iter().filter_map(|relid| self.base.get(&relid)).any(|base| {
+                base.join_clauses.iter().any(|clause| clause.mentions.overlaps(b)) || base.lateral.overlaps(b)
+            }) || b.iter().filter_map(|relid| self.base.get(&relid)).any(|base| base.lateral.overlaps(a));
+        let class_between = || {
+            self.classes.iter().any(|class| {
+                class.merged_into.is_none()
+                    && !class.has_constant
+                    && !class.sources.is_empty()
+                    && class.members.iter().any(|member| !member.is_constant && member.relids.is_subset_of(a))
+                    && class.members.iter().any(|member| !member.is_constant && member.relids.is_subset_of(b))
+            })
+        };
+        let order = || {
+            self.special_joins.iter().any(|special| {
+                (special.min_left.is_subset_of(a) && special.min_right.is_subset_of(b))
+                    || (special.min_left.is_subset_of(b) && special.min_right.is_subset_of(a))
+                    || (special.join_type == JoinType::Full
+                        && special.min_left.union(&special.min_right).is_subset_of(&joined))
+            })
+        };
+        clause_between || class_between() || order()
+    }
+
+    /// Whether two relations may be joined, and as what (`join_is_legal`). The answer says whether the
+    /// first is the special join's right side.
+    fn legality(&self, a: &Relids, b: &Relids) -> Option<(Option<SpecialJoin>, bool)> {
+        let joined = a.union(b);
+        let mut found: Option<(SpecialJoin, bool)> = None;
+        for special in &self.special_joins {
+            // Not concerned, or done already within one side.
+            if !special.min_right.overlaps(&joined)
+                || joined.is_subset_of(&special.min_right)
+                || (special.min_left.is_subset_of(a) && special.min_right.is_subset_of(a))
+                || (special.min_left.is_subset_of(b) && special.min_right.is_subset_of(b))
+            {
+                continue;
+            }
+            let forward = special.min_left.is_subset_of(a) && special.min_right.is_subset_of(b);
+            let backward = special.min_left.is_subset_of(b) && special.min_right.is_subset_of(a);
+            if forward || backward {
+                if found.is_some() {
+                    return None;
+                }
+                found = Some((special.clone(), backward));
+            } else {
+                // The join overlaps the right side without being this special join: only allowed if
+                // both inputs have a part of the right side, and the left is not touched.
+                let both = special.min_right.overlaps(a) && special.min_right.overlaps(b);
+                let touches_left = joined.overlaps(&special.syntactic_left);
+                if special.min_right.overlaps(&joined) && !(both && !touches_left) {
+                    // An outer join nested in this one's right side may still come first.
+                    if special.join_type == JoinType::Semi || !joined.is_subset_of(&special.syntactic_right) {
+                        return None;
+                    }
+                }
+            }
+        }
+        // A LATERAL reference must be satisfied by the other side, which then is the outer one.
+        let lateral = |rel: &Relids| {
+            rel.iter().filter_map(|relid| self.base.get(&relid)).fold(Relids::new(), |mut set, base| {
+                set.add_all(&base.lateral);
+                set
+            })
+        };
+        if lateral(a).overlaps(b) && lateral(b).overlaps(a) {
+            return None;
+        }
+        Some(match found {
+            Some((special, backward)) => (Some(special), backward),
+            None => (None, false),
+        })
+    }
+
+    fn make_join(&mut self, a: &Relids, b: &Relids) -> Result<Option<Relids>> {
+        let Some((special, backward)) = self.legality(a, b) else { return Ok(None) };
+        let (left, right) = if backward { (b, a) } else { (a, b) };
+        let mut joined = left.union(right);
+        if let Some(special) = &special
+            && special.relid != 0
+        {
+            joined.insert(special.relid);
+        }
+        let join_type = special.as_ref().map_or(JoinType::Inner, |special| special.join_type);
+        let clauses = self.join_clauses(left, right, &joined)?;
+        let (left_rows, right_rows) = (self.rels[&key(left)].rows, self.rels[&key(right)].rows);
+        if !self.rels.contains_key(&key(&joined)) {
+            let rows = self.join_rows(&joined, left_rows, right_rows, join_type, &clauses)?;
+            let target = Rc::new(self.join_target(&joined)?);
+            let rel = Rel { rows, target, paths: Vec::new() };
+            self.rels.insert(key(&joined), rel);
+        }
+        let rel = &self.rels[&key(&joined)];
+        let (rows, target) = (rel.rows, Rc::clone(&rel.target));
+        let orders: &[(bool, JoinType)] = match join_type {
+            JoinType::Inner => &[(false, JoinType::Inner), (true, JoinType::Inner)],
+            JoinType::Left => &[(false, JoinType::Left), (true, JoinType::Right)],
+            JoinType::Full => &[(false, JoinType::Full), (true, JoinType::Full)],
+            JoinType::Semi => &[(false, JoinType::Semi), (true, JoinType::RightSemi)],
+            JoinType::Anti => &[(false, JoinType::Anti), (true, JoinType::RightAnti)],
+            _ => &[],
+        };
+        let mut paths = std::mem::take(&mut self.rels.get_mut(&key(&joined)).expect("made above").paths);
+        for &(swapped, join_type) in orders {
+            let (outer, inner) = if swapped { (right, left) } else { (left, right) };
+            let inner_rows = self.rels[&key(inner)].rows;
+            let inner_unique = self.is_unique_for(inner, outer, &clauses, join_type, &joined)?;
+            let factors = self.match_factors(&clauses, inner_rows, join_type, inner_unique, &joined)?;
+            let pair = Pair {
+                joined: &joined,
+                outer,
+                inner,
+                join_type,
+                clauses: &clauses,
+                rows,
+                target: &target,
+                inner_unique,
+                factors,
+            };
+            self.pair_paths(&pair, &mut paths)?;
+        }
+        self.rels.get_mut(&key(&joined)).expect("made above").paths = paths;
+        Ok(Some(joined))
+    }
+
+    /// Conditions to be checked when these two are joined (`build_joinrel_restrictlist`).
+    fn join_clauses(&mut self, left: &Relids, right: &Relids, joined: &Relids) -> Result<Vec<Rc<Clause>>> {
+        let mut clauses: Vec<Rc<Clause>> = Vec::new();
+        for relid in left.iter().chain(right.iter()) {
+            let Some(base) = self.base.get(&relid) else { continue };
+            for clause in &base.join_clauses {
+                if clause.required.is_subset_of(joined)
+                    && !clause.required.is_subset_of(left)
+                    && !clause.required.is_subset_of(right)
+                    && !clauses.iter().any(|other| Rc::ptr_eq(other, clause))
+                {
+                    clauses.push(Rc::clone(clause));
+                }
+            }
+        }
+        clauses.extend(self.join_implied_equalities(left, right)?);
+        Ok(clauses)
+    }
+
+    fn join_rows(
+        &self,
+        joined: &Relids,
+        left: f64,
+        right: f64,
+        join_type: JoinType,
+        clauses: &[Rc<Clause>],
+    ) -> Result<f64> {
+        let context = Some(JoinContext { join_type, inner_rows: right });
+        let is_outer = matches!(join_type, JoinType::Left | JoinType::Full | JoinType::Anti);
+        let (pushed, own): (Vec<_>, Vec<_>) =
+            clauses.iter().cloned().partition(|clause| is_outer && clause.is_pushed_down(joined));
+        let join_selectivity = self.clauses_selectivity(&own, 0, context)?;
+        let pushed_selectivity = self.clauses_selectivity(&pushed, 0, context)?;
+        let product = left * right * join_selectivity;
+        Ok(clamp_rows(match join_type {
+            JoinType::Inner => product,
+            JoinType::Left => product.max(left) * pushed_selectivity,
+            JoinType::Full => product.max(left).max(right) * pushed_selectivity,
+            JoinType::Semi => left * join_selectivity,
+            JoinType::Anti => left * (1.0 - join_selectivity) * pushed_selectivity,
+            _ => product,
+        }))
+    }
+
+    fn match_factors(
+        &self,
+        clauses: &[Rc<Clause>],
+        inner_rows: f64,
+        join_type: JoinType,
+        inner_unique: bool,
+        joined: &Relids,
+    ) -> Result<MatchFactors> {
+        if !(inner_unique || matches!(join_type, JoinType::Semi | JoinType::Anti)) {
+            return Ok(MatchFactors { outer_match_fraction: 1.0, match_count: 1.0 });
+        }
+        let own: Vec<Rc<Clause>> = clauses
+            .iter()
+            .filter(|clause| {
+                !matches!(join_type, JoinType::Left | JoinType::Anti) || !clause.is_pushed_down(joined)
+            })
+            .cloned()
+            .collect();
+        let semi = if join_type == JoinType::Anti { JoinType::Anti } else { JoinType::Semi };
+        // Cached selectivities are of the join's own kind; these are of another.
+        let mut semi_selectivity = 1.0;
+        let mut inner_selectivity = 1.0;
+        for clause in &own {
+            let context = JoinContext { join_type: semi, inner_rows };
+            semi_selectivity *= self.selectivity(&clause.expr, 0, Some(context))?;
+            let context = JoinContext { join_type: JoinType::Inner, inner_rows };
+            inner_selectivity *= self.selectivity(&clause.expr, 0, Some(context))?;
+        }
+        let match_count = if semi_selectivity > 0.0 {
+            (inner_selectivity * inner_rows / semi_selectivity).max(1.0)
+        } else {
+            1.0
+        };
+        Ok(MatchFactors { outer_match_fraction: semi_selectivity, match_count })
+    }
+
+    /// A unique index over the inner side's join columns proves at most one match (`innerrel_is_unique`).
+    fn is_unique_for(
+        &self,
+        inner: &Relids,
+        outer: &Relids,
+        clauses: &[Rc<Clause>],
+        join_type: JoinType,
+        joined: &Relids,
+    ) -> Result<bool> {
+        let Some(base) = inner.singleton().and_then(|relid| self.base.get(&relid)) else { return Ok(false) };
+        let is_outer =
+            matches!(join_type, JoinType::Left | JoinType::Right | JoinType::Full | JoinType::Anti);
+        let usable = |clause: &Clause| !(is_outer && clause.is_pushed_down(joined));
+        let equals = |clause: &Clause, column: &kokkiri_analyze::tree::Expression| {
+            if clause.merge_families.is_empty() {
+                return false;
+            }
+            let side = clause.sides(outer, inner).map(|(_, side)| side);
+            side.is_some_and(|side| crate::expression::same_value(side, column))
+        };
+        let constant = |clause: &Clause, column: &kokkiri_analyze::tree::Expression| {
+            !clause.merge_families.is_empty()
+                && clause.operator().is_some_and(|operator| match operator.args.as_slice() {
+                    [left, right] => {
+                        (clause.right.is_empty() && left == column)
+                            || (clause.left.is_empty() && right == column)
+                    }
+                    _ => false,
+                })
+        };
+        if let crate::relation::BaseKind::Subquery(subquery) = &base.kind {
+            return Ok(!subquery.distinct_columns.is_empty()
+                && subquery.distinct_columns.iter().all(|&column| {
+                    clauses.iter().any(|clause| {
+                        usable(clause)
+                            && !clause.merge_families.is_empty()
+                            && clause.sides(outer, inner).is_some_and(|(_, side)| {
+                                matches!(side, kokkiri_analyze::tree::Expression::Var(var) if var.varattno == column)
+                            })
+                    })
+                }));
+        }
+        Ok(base
+            .indexes
+            .iter()
+            .filter(|index| {
+                index.unique && index.immediate && index.predicate_holds && index.predicate.is_empty()
+            })
+            .any(|index| {
+                (0..index.key_count).all(|column| {
+                    clauses.iter().any(|clause| usable(clause) && equals(clause, &index.columns[column]))
+                        || base.restrictions.iter().any(|clause| constant(clause, &index.columns[column]))
+                })
+            }))
+    }
+
+    fn pair_paths(&mut self, pair: &Pair<'_>, paths: &mut Vec<Rc<Path>>) -> Result<()> {
+        let outer_paths = self.rels[&key(pair.outer)].paths.clone();
+        let inner_paths = self.rels[&key(pair.inner)].paths.clone();
+        if outer_paths.iter().chain(&inner_paths).all(|path| matches!(path.kind, PathKind::Dummy))
+            && !outer_paths.is_empty()
+        {
+            let dummy = self.join_path(pair, PathKind::Dummy, Relids::new(), Cost::default(), 0, Vec::new());
+            add_path(paths, dummy);
+            return Ok(());
+        }
+        self.nest_loops(pair, &outer_paths, &inner_paths, paths)?;
+        self.hash_joins(pair, &outer_paths, &inner_paths, paths)?;
+        self.merge_joins(pair, &outer_paths, &inner_paths, paths)
+    }
+
+    fn join_path(
+        &self,
+        pair: &Pair<'_>,
+        kind: PathKind,
+        required_outer: Relids,
+        cost: Cost,
+        disabled_nodes: usize,
+        pathkeys: Vec<PathKey>,
+    ) -> Path {
+        Path {
+            kind,
+            relids: pair.joined.clone(),
+            required_outer,
+            target: Rc::clone(pair.target),
+            rows: pair.rows,
+            cost,
+            disabled_nodes,
+            pathkeys,
+        }
+    }
+
+    fn clause_cost(clauses: &[Rc<Clause>]) -> EvaluationCost {
+        clauses.iter().fold(EvaluationCost::default(), |sum, clause| sum + clause.cost)
+    }
+
+    fn nest_loops(
+        &mut self,
+        pair: &Pair<'_>,
+        outer_paths: &[Rc<Path>],
+        inner_paths: &[Rc<Path>],
+        paths: &mut Vec<Rc<Path>>,
+    ) -> Result<()> {
+        if matches!(
+            pair.join_type,
+            JoinType::Right | JoinType::Full | JoinType::RightSemi | JoinType::RightAnti
+        ) {
+            return Ok(());
+        }
+        let mut candidates: Vec<Rc<Path>> = inner_paths.to_vec();
+        if let Some(cheapest) = crate::path::cheapest_total(inner_paths)
+            && self.global.cost.enable.material
+            && !matches!(cheapest.kind, PathKind::Material { .. })
+        {
+            let cost = cost::material(&self.global.cost, cheapest.cost, cheapest.rows, cheapest.target.width);
+            candidates.push(Rc::new(Path {
+                kind: PathKind::Material { input: Rc::clone(&cheapest) },
+                cost,
+                ..(*cheapest).clone()
+            }));
+        }
+        for outer in outer_paths {
+            if outer.required_outer.overlaps(pair.inner) {
+                continue;
+            }
+            for inner in &candidates {
+                let mut required = inner.required_outer.difference(pair.outer);
+                required.add_all(&outer.required_outer);
+                if required.overlaps(pair.joined) {
+                    continue;
+                }
+                // Only the cheapest inner path matters unless it is given values by the outer side.
+                let path = self.nest_loop_cost(pair, outer, inner, required);
+                add_path(paths, path);
+            }
+        }
+        Ok(())
+    }
+
+    fn nest_loop_cost(&self, pair: &Pair<'_>, outer: &Rc<Path>, inner: &Rc<Path>, required: Relids) -> Path {
+        let p = &self.global.cost;
+        let outer_rows = outer.rows.max(1.0);
+        let inner_rows = inner.rows.max(1.0);
+        let rescan = self.rescan_cost(inner);
+        let mut startup = outer.cost.startup + inner.cost.startup;
+        let mut run = outer.cost.run();
+        if outer.rows > 1.0 {
+            run += (outer.rows - 1.0) * rescan.startup;
+        }
+        let inner_run = inner.cost.run();
+        let rescan_run = rescan.run();
+        // What the inner scan checks itself is not checked again.
+        let checked = |clause: &Rc<Clause>| scan_checks(inner, clause);
+        let clauses: Vec<Rc<Clause>> =
+            pair.clauses.iter().filter(|clause| !checked(clause)).cloned().collect();
+        let semi_like = pair.inner_unique || matches!(pair.join_type, JoinType::Semi | JoinType::Anti);
+        let tuples;
+        if semi_like {
+            let mut matched = (outer_rows * pair.factors.outer_match_fraction).round_ties_even();
+            let mut unmatched = outer_rows - matched;
+            let fraction = 2.0 / (pair.factors.match_count + 1.0);
+            let mut visited = matched * inner_rows * fraction;
+            let indexed = clauses.is_empty()
+                && matches!(&inner.kind, PathKind::IndexScan(_))
+                && !inner.required_outer.is_empty();
+            if indexed {
+                run += inner_run * fraction;
+                if matched > 1.0 {
+                    run += (matched - 1.0) * rescan_run * fraction;
+                }
+                run += unmatched * rescan_run / inner_rows;
+            } else {
+                visited += unmatched * inner_rows;
+                run += inner_run;
+                if unmatched >= 1.0 {
+                    unmatched -= 1.0;
+                } else {
+                    matched -= 1.0;
+                }
+                run += matched.max(0.0) * rescan_run * fraction + unmatched.max(0.0) * rescan_run;
+            }
+            tuples = visited;
+        } else {
+            run += inner_run;
+            if outer.rows > 1.0 {
+                run += (outer.rows - 1.0) * rescan_run;
+            }
+            tuples = outer_rows * inner_rows;
+        }
+        let qual = Self::clause_cost(&clauses);
+        startup += qual.startup;
+        run += (p.cpu_tuple_cost + qual.per_tuple) * tuples;
+        let join = JoinPath {
+            join_type: pair.join_type,
+            outer: Rc::clone(outer),
+            inner: Rc::clone(inner),
+            inner_unique: pair.inner_unique,
+            clauses,
+        };
+        let disabled = usize::from(!p.enable.nestloop) + outer.disabled_nodes + inner.disabled_nodes;
+        let cost = Cost { startup, total: startup + run };
+        self.join_path(pair, PathKind::NestLoop(join), required, cost, disabled, outer.pathkeys.clone())
+    }
+
+    /// Cost of running a path again (`cost_rescan`).
+    fn rescan_cost(&self, path: &Path) -> Cost {
+        match &path.kind {
+            PathKind::Material { .. } | PathKind::Sort { .. } => {
+                cost::materialized_rescan(&self.global.cost, path.rows, path.target.width)
+            }
+            PathKind::FunctionScan { .. } => Cost { startup: 0.0, total: path.cost.run() },
+            PathKind::HashJoin { batches, .. } if *batches <= 1.0 => {
+                Cost { startup: 0.0, total: path.cost.run() }
+            }
+            _ => path.cost,
+        }
+    }
+
+    fn hash_joins(
+        &mut self,
+        pair: &Pair<'_>,
+        outer_paths: &[Rc<Path>],
+        inner_paths: &[Rc<Path>],
+        paths: &mut Vec<Rc<Path>>,
+    ) -> Result<()> {
+        let is_outer = !matches!(pair.join_type, JoinType::Inner | JoinType::Semi);
+        let hash_clauses: Vec<Rc<Clause>> = pair
+            .clauses
+            .iter()
+            .filter(|clause| {
+                clause.can_hash
+                    && !(is_outer && clause.is_pushed_down(pair.joined))
+                    && clause.sides(pair.outer, pair.inner).is_some()
+            })
+            .cloned()
+            .collect();
+        if hash_clauses.is_empty() {
+            return Ok(());
+        }
+        let Some(inner) = crate::path::cheapest_total(inner_paths) else { return Ok(()) };
+        let cheapest = crate::path::cheapest_total(outer_paths);
+        let quickest = outer_paths
+            .iter()
+            .filter(|path| path.required_outer.is_empty())
+            .min_by(|a, b| a.cost.startup.total_cmp(&b.cost.startup));
+        for outer in cheapest.iter().chain(quickest) {
+            let path = self.hash_join_cost(pair, outer, &inner, &hash_clauses)?;
+            add_path(paths, path);
+        }
+        Ok(())
+    }
+
+    fn hash_join_cost(
+        &self,
+        pair: &Pair<'_>,
+        outer: &Rc<Path>,
+        inner: &Rc<Path>,
+        hash_clauses: &[Rc<Clause>],
+    ) -> Result<Path> {
+        let p = &self.global.cost;
+        let count = hash_clauses.len() as f64;
+        let mut startup = outer.cost.startup + inner.cost.total;
+        let mut run = outer.cost.run();
+        startup += (p.cpu_operator_cost * count + p.cpu_tuple_cost) * inner.rows;
+        run += p.cpu_operator_cost * count * outer.rows;
+        let (buckets, batches) = cost::hash_table_size(p, inner.rows, inner.target.width);
+        if batches > 1.0 {
+            let inner_pages = cost::relation_pages(inner.rows, inner.target.width);
+            let outer_pages = cost::relation_pages(outer.rows, outer.target.width);
+            startup += p.seq_page_cost * inner_pages;
+            run += p.seq_page_cost * (inner_pages + 2.0 * outer_pages);
+        }
+        let virtual_buckets = buckets * batches;
+        let (mut bucket, mut common) = (1.0f64, 1.0f64);
+        for clause in hash_clauses {
+            let Some((_, side)) = clause.sides(pair.outer, pair.inner) else { continue };
+            let (size, most) = estimate::hash_bucket(&self.examine(side)?.variable(), virtual_buckets);
+            bucket = bucket.min(size);
+            common = common.min(most);
+        }
+        if cost::relation_bytes(clamp_rows(inner.rows * common), inner.target.width) > p.hash_memory() {
+            startup += 1.0e10;
+        }
+        let hash_cost = Self::clause_cost(hash_clauses);
+        let other_cost = Self::clause_cost(pair.clauses) - hash_cost;
+        let tuples;
+        if pair.inner_unique || matches!(pair.join_type, JoinType::Semi | JoinType::Anti) {
+            let matched = (outer.rows * pair.factors.outer_match_fraction).round_ties_even();
+            let fraction = 2.0 / (pair.factors.match_count + 1.0);
+            startup += hash_cost.startup;
+            run += hash_cost.per_tuple * matched * clamp_rows(inner.rows * bucket * fraction) * 0.5;
+            run += hash_cost.per_tuple
+                * (outer.rows - matched)
+                * clamp_rows(inner.rows / virtual_buckets)
+                * 0.05;
+            tuples = if pair.join_type == JoinType::Anti { outer.rows - matched } else { matched };
+        } else {
+            startup += hash_cost.startup;
+            run += hash_cost.per_tuple * outer.rows * clamp_rows(inner.rows * bucket) * 0.5;
+            tuples = self.approximate_rows(outer, inner, hash_clauses)?;
+        }
+        startup += other_cost.startup;
+        run += (p.cpu_tuple_cost + other_cost.per_tuple) * tuples;
+        let join = JoinPath {
+            join_type: pair.join_type,
+            outer: Rc::clone(outer),
+            inner: Rc::clone(inner),
+            inner_unique: pair.inner_unique,
+            clauses: pair.clauses.to_vec(),
+        };
+        let disabled = usize::from(!p.enable.hashjoin) + outer.disabled_nodes + inner.disabled_nodes;
+        let kind = PathKind::HashJoin { join, clauses: hash_clauses.to_vec(), batches };
+        let cost = Cost { startup, total: startup + run };
+        // The table may be split into batches, which loses the outer side's order.
+        Ok(self.join_path(pair, kind, Relids::new(), cost, disabled, Vec::new()))
+    }
+
+    /// Rows that pass some join conditions, for costing (`approx_tuple_count`).
+    fn approximate_rows(&self, outer: &Path, inner: &Path, clauses: &[Rc<Clause>]) -> Result<f64> {
+        let mut selectivity = 1.0;
+        for clause in clauses {
+            let context = JoinContext { join_type: JoinType::Inner, inner_rows: inner.rows };
+            selectivity *= self.clause_selectivity(clause, 0, Some(context))?;
+        }
+        Ok(clamp_rows(selectivity * outer.rows * inner.rows))
+    }
+
+    fn merge_joins(
+        &mut self,
+        pair: &Pair<'_>,
+        outer_paths: &[Rc<Path>],
+        inner_paths: &[Rc<Path>],
+        paths: &mut Vec<Rc<Path>>,
+    ) -> Result<()> {
+        if pair.join_type == JoinType::RightSemi {
+            return Ok(());
+        }
+        let is_outer = !matches!(pair.join_type, JoinType::Inner | JoinType::Semi);
+        let merge_clauses: Vec<Rc<Clause>> = pair
+            .clauses
+            .iter()
+            .filter(|clause| {
+                !clause.merge_families.is_empty()
+                    && !(is_outer && clause.is_pushed_down(pair.joined))
+                    && clause.sides(pair.outer, pair.inner).is_some()
+                    && clause.left_class.get().is_some()
+            })
+            .cloned()
+            .collect();
+        // A right or full join must check every own condition by merging.
+        let needs_all = matches!(pair.join_type, JoinType::Right | JoinType::RightAnti | JoinType::Full);
+        let own = pair.clauses.iter().filter(|clause| !clause.is_pushed_down(pair.joined)).count();
+        if merge_clauses.is_empty() || (needs_all && is_outer && own != merge_clauses.len()) {
+            return Ok(());
+        }
+        let (Some(cheapest_outer), Some(cheapest_inner)) =
+            (crate::path::cheapest_total(outer_paths), crate::path::cheapest_total(inner_paths))
+        else {
+            return Ok(());
+        };
+        let mut tried: Vec<Vec<PathKey>> = Vec::new();
+        for outer in outer_paths.iter().filter(|path| path.required_outer.is_empty()) {
+            let by_cheapest = Rc::ptr_eq(outer, &cheapest_outer);
+            let keys = self.merge_order(&merge_clauses, &outer.pathkeys, pair);
+            if keys.is_empty() || (outer.pathkeys.is_empty() && !by_cheapest) {
+                continue;
+            }
+            if !order_satisfies(&outer.pathkeys, &keys[..1]) && !by_cheapest {
+                continue;
+            }
+            let sorted_outer = order_satisfies(&outer.pathkeys, &keys);
+            let mut inners: Vec<Rc<Path>> = vec![Rc::clone(&cheapest_inner)];
+            inners.extend(
+                inner_paths
+                    .iter()
+                    .filter(|path| {
+                        path.required_outer.is_empty()
+                            && !path.pathkeys.is_empty()
+                            && self.inner_keys_match(&path.pathkeys, &keys)
+                    })
+                    .cloned(),
+            );
+            for inner in inners {
+                let path = self.merge_join_cost(pair, outer, &inner, &merge_clauses, &keys, sorted_outer)?;
+                add_path(paths, path);
+            }
+            tried.push(keys);
+        }
+        // Sort the cheapest outer path explicitly, by the order the query wants if that can be had.
+        if !cheapest_outer.pathkeys.is_empty() {
+            let keys = self.merge_order(&merge_clauses, &[], pair);
+            if !tried.contains(&keys) {
+                let path = self.merge_join_cost(
+                    pair,
+                    &cheapest_outer,
+                    &cheapest_inner,
+                    &merge_clauses,
+                    &keys,
+                    false,
+                )?;
+                add_path(paths, path);
+            }
+        }
+        Ok(())
+    }
+
+    fn inner_keys_match(&self, order: &[PathKey], keys: &[PathKey]) -> bool {
+        order_satisfies(order, keys)
+    }
+
+    /// The order to merge in: the outer path's own as far as it goes, else that of the query first.
+    fn merge_order(&self, clauses: &[Rc<Clause>], outer: &[PathKey], pair: &Pair<'_>) -> Vec<PathKey> {
+        let mut keys: Vec<PathKey> = Vec::new();
+        let class_of = |clause: &Rc<Clause>| {
+            let outer_on_left = clause.left.is_subset_of(pair.outer);
+            let class = if outer_on_left { clause.left_class.get() } else { clause.right_class.get() };
+            class.map(|class| self.class(class))
+        };
+        let mut remaining: Vec<usize> = Vec::new();
+        for clause in clauses {
+            if let Some(class) = class_of(clause)
+                && !remaining.contains(&class)
+            {
+                remaining.push(class);
+            }
+        }
+        let wanted = if outer.is_empty() { &self.query_order[..] } else { outer };
+        for key in wanted {
+            let Some(at) = remaining.iter().position(|class| *class == key.class) else { break };
+            remaining.remove(at);
+            keys.push(key.clone());
+        }
+        for class in remaining {
+            if let Some(&family) = self.classes[class].families.first() {
+                keys.push(PathKey { class, family, descending: false, nulls_first: false });
+            }
+        }
+        keys
+    }
+
+    fn merge_join_cost(
+        &self,
+        pair: &Pair<'_>,
+        outer: &Rc<Path>,
+        inner: &Rc<Path>,
+        merge_clauses: &[Rc<Clause>],
+        keys: &[PathKey],
+        sorted_outer: bool,
+    ) -> Result<Path> {
+        let p = &self.global.cost;
+        // Inner classes of outer joins' conditions may differ from the outer ones: sort by the clause.
+        let same_classes = merge_clauses.iter().all(|clause| {
+            clause.left_class.get().map(|class| self.class(class))
+                == clause.right_class.get().map(|class| self.class(class))
+        });
+        let sorted_inner = same_classes && order_satisfies(&inner.pathkeys, keys);
+        let sorted = |path: &Path, is_sorted: bool| {
+            if is_sorted { path.cost } else { cost::sort(p, path.cost, path.rows, path.target.width, None) }
+        };
+        let (outer_cost, inner_cost) = (sorted(outer, sorted_outer), sorted(inner, sorted_inner));
+        let (outer_rows, inner_rows) = (outer.rows.max(1.0), inner.rows.max(1.0));
+        let merge_cost = Self::clause_cost(merge_clauses);
+        let other_cost = Self::clause_cost(pair.clauses) - merge_cost;
+        let skip_mark_restore = (pair.inner_unique
+            || matches!(pair.join_type, JoinType::Semi | JoinType::Anti))
+            && pair.clauses.len() == merge_clauses.len();
+        let tuples = self.approximate_rows(outer, inner, merge_clauses)?;
+        let rescanned = if skip_mark_restore { 0.0 } else { (tuples - inner.rows).max(0.0) };
+        let ratio = 1.0 + rescanned / inner_rows;
+        let inner_run = inner_cost.run();
+        let bare = inner_run * ratio;
+        let materialized = inner_run + p.cpu_operator_cost * inner_rows * ratio;
+        let can_mark = !sorted_inner
+            || matches!(
+                inner.kind,
+                PathKind::IndexScan(_) | PathKind::Material { .. } | PathKind::Sort { .. }
+            );
+        let materialize = !skip_mark_restore
+            && ((p.enable.material && materialized < bare)
+                || (sorted_inner && !can_mark)
+                || (p.enable.material
+                    && !sorted_inner
+                    && cost::relation_bytes(inner.rows, inner.target.width) > p.work_mem));
+        let mut startup = outer_cost.startup + inner_cost.startup + merge_cost.startup;
+        let mut run = outer_cost.run() + if materialize { materialized } else { bare };
+        run += merge_cost.per_tuple * (outer_rows + inner_rows * ratio);
+        startup += other_cost.startup;
+        run += (p.cpu_tuple_cost + other_cost.per_tuple) * tuples;
+        let sort_disabled =
+            usize::from(!p.enable.sort) * (usize::from(!sorted_outer) + usize::from(!sorted_inner));
+        let disabled =
+            usize::from(!p.enable.mergejoin) + outer.disabled_nodes + inner.disabled_nodes + sort_disabled;
+        let pathkeys = match pair.join_type {
+            JoinType::Right | JoinType::Full | JoinType::RightAnti => Vec::new(),
+            _ if sorted_outer => outer.pathkeys.clone(),
+            _ => keys.to_vec(),
+        };
+        let join = JoinPath {
+            join_type: pair.join_type,
+            outer: Rc::clone(outer),
+            inner: Rc::clone(inner),
+            inner_unique: pair.inner_unique,
+            clauses: pair.clauses.to_vec(),
+        };
+        let kind = PathKind::MergeJoin {
+            join,
+            clauses: merge_clauses.to_vec(),
+            outer_sort: if sorted_outer { Vec::new() } else { keys.to_vec() },
+            inner_sort: if sorted_inner { Vec::new() } else { keys.to_vec() },
+            materialize,
+            skip_mark_restore,
+            merge_keys: keys.to_vec(),
+        };
+        Ok(self.join_path(
+            pair,
+            kind,
+            Relids::new(),
+            Cost { startup, total: startup + run },
+            disabled,
+            pathkeys,
+        ))
+    }
+}
+
+/// True if a parameterised scan checks the clause itself.
+fn scan_checks(path: &Path, clause: &Rc<Clause>) -> bool {
+    match &path.kind {
+        PathKind::IndexScan(scan) => {
+            scan.index_clauses.iter().map(|index| &index.clause).chain(&scan.filter).any(|other| {
+                Rc::ptr_eq(other, clause)
+                    || (other.left_class.get().is_some()
+                        && other.left_class.get() == clause.left_class.get()
+                        && other.right_class.get() == clause.right_class.get()
+                        && other.parent_class.is_some() | clause.parent_class.is_some()
+                        && clause.mentions.difference(&path.required_outer).is_subset_of(&path.relids))
+            })
+        }
+        PathKind::Material { input } => scan_checks(input, clause),
+        _ => false,
+    }
+}
