@@ -9,3 +9,4 @@ pub mod checkpoint;
 pub mod control_file;
 pub mod startup;
 mod transactions;
+mod unlogged;

@@ -29,7 +29,7 @@ use kokkiri_wal::xlog::{self, CheckPoint, Fields, LoggedParameters};
 use tracing::{info, warn};
 
 use crate::control_file::{ClusterState, ControlFileStore};
-use crate::transactions;
+use crate::{transactions, unlogged};
 
 /// What starting the cluster has found and done.
 #[derive(Clone, Debug)]
@@ -116,8 +116,12 @@ impl Startup {
         let end = if recovered {
             info!("database system was not properly shut down; automatic recovery in progress");
             self.control.update(|control| control.state = ClusterState::InCrashRecovery)?;
+            unlogged::remove_contents(&*self.cluster.fs)?;
             let from = if needs_redo { checkpoint.redo } else { found_end };
-            self.replay(&mut reader, from, needs_redo, &checkpoint, &mut full_page_writes)?
+            let end = self.replay(&mut reader, from, needs_redo, &checkpoint, &mut full_page_writes)?;
+            unlogged::copy_init_forks(&*self.cluster.fs)?;
+            self.cluster.storage.release_all();
+            end
         } else {
             LogEnd {
                 end_of_log: found_end,
@@ -336,7 +340,9 @@ impl Startup {
         }
         match record.rmgr {
             RmgrId::Xlog => self.apply_xlog(record, timeline, full_page_writes),
-            rmgr if redo::RESOURCE_MANAGERS.contains(&rmgr) => redo::redo(&self.cluster, rmgr, record),
+            rmgr if redo::RESOURCE_MANAGERS.contains(&rmgr) => {
+                redo::redo(&self.cluster, &self.context, rmgr, record)
+            }
             rmgr => self.managers.get(rmgr)?.redo(&self.context, record),
         }
     }
