@@ -1,0 +1,66 @@
+//! What a call may depend on besides its arguments.
+
+use kokkiri_primitives::clock::TimestampTz;
+use kokkiri_primitives::settings::Settings;
+use kokkiri_primitives::{Oid, ProcNumber};
+use kokkiri_types::PhysicalType;
+use kokkiri_types::builtin::type_info;
+use kokkiri_types::io::IoSettings;
+use parking_lot::Mutex;
+
+use crate::random::Generator;
+
+/// Who and where the session is.
+#[derive(Debug, Default)]
+pub struct SessionInfo {
+    pub database: Oid,
+    pub database_name: String,
+    /// Role whose privileges count: `current_user`.
+    pub user: Oid,
+    pub user_name: String,
+    /// Role that logged in: `session_user`.
+    pub session_user_name: String,
+    pub process_id: i32,
+    pub proc_number: Option<ProcNumber>,
+    /// What `version()` answers.
+    pub version: String,
+    /// State of `random()`.
+    pub random: Mutex<Generator>,
+}
+
+/// The context of a call; made once a statement, adjusted for each expression node.
+#[derive(Clone, Copy)]
+pub struct CallContext<'a> {
+    pub io: &'a IoSettings,
+    pub session: &'a SessionInfo,
+    pub settings: Option<&'a Settings>,
+    /// Start of the statement; that of the transaction is `io.now`.
+    pub statement_start: TimestampTz,
+    /// Collation of the call.
+    pub collation: Oid,
+    /// Types of the arguments, which polymorphic functions ask for.
+    pub argument_types: &'a [Oid],
+    pub result_type: Oid,
+    /// True if the last argument is an array for a VARIADIC parameter.
+    pub variadic: bool,
+}
+
+impl<'a> CallContext<'a> {
+    pub fn new(io: &'a IoSettings, session: &'a SessionInfo) -> Self {
+        Self {
+            io,
+            session,
+            settings: None,
+            statement_start: io.now,
+            collation: Oid::INVALID,
+            argument_types: &[],
+            result_type: Oid::INVALID,
+            variadic: false,
+        }
+    }
+
+    /// How values of the result's type travel.
+    pub fn result_physical(&self) -> PhysicalType {
+        type_info(self.result_type).map_or(PhysicalType::Varlena, |info| info.physical())
+    }
+}
