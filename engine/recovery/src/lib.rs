@@ -7,6 +7,5 @@
 pub mod bootstrap;
 pub mod checkpoint;
 pub mod control_file;
+pub mod shared_state;
 pub mod startup;
-mod transactions;
-mod unlogged;

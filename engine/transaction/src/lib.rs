@@ -27,6 +27,7 @@ pub mod redo;
 pub mod slru;
 pub mod snapshot;
 pub mod standby;
+mod startup;
 pub mod storage_records;
 pub mod subtrans;
 pub mod system;

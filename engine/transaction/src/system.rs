@@ -71,13 +71,13 @@ pub struct TransactionSystem {
     pub subtrans: SubTrans,
     pub multixacts: MultiXacts,
     pub proc_array: ProcArray,
-    wal: Arc<Wal>,
-    options: TransactionOptions,
+    pub(crate) wal: Arc<Wal>,
+    pub(crate) options: TransactionOptions,
     /// Final statuses by xid: the xid, and in the highest bit whether it committed. An entry is valid for
     /// one round of the xid counter; see [`TransactionSystem::allocate_xid`].
     status_cache: Box<[AtomicU64]>,
     /// Replay is going on: no xid may be assigned.
-    in_recovery: AtomicBool,
+    pub(crate) in_recovery: AtomicBool,
 }
 
 impl TransactionSystem {
@@ -107,33 +107,8 @@ impl TransactionSystem {
         system
     }
 
-    /// Creates the first pages of a new data directory.
-    pub fn bootstrap(&self) -> Result<()> {
-        self.clog.bootstrap()?;
-        self.subtrans.bootstrap()?;
-        self.multixacts.bootstrap()
-    }
-
-    /// Replay has ended (or there was nothing to replay): transactions may start.
-    pub fn end_recovery(&self) -> Result<()> {
-        let next = self.xids.next();
-        self.subtrans.startup(next.xid(), next)?;
-        self.clog.trim(next)?;
-        self.multixacts.trim()?;
-        self.proc_array.set_latest_completed(previous(next));
-        self.in_recovery.store(false, Ordering::Release);
-        Ok(())
-    }
-
     pub fn in_recovery(&self) -> bool {
         self.in_recovery.load(Ordering::Acquire)
-    }
-
-    /// Writes and syncs all SLRUs: their part of a checkpoint.
-    pub fn checkpoint(&self) -> Result<()> {
-        self.clog.slru().checkpoint()?;
-        self.subtrans.slru().checkpoint()?;
-        self.multixacts.slrus().into_iter().try_for_each(|slru| slru.checkpoint())
     }
 
     /// Every SLRU, for pg_stat_slru.
@@ -325,24 +300,6 @@ impl TransactionSystem {
         }
         Ok(None)
     }
-
-    /// Vacuum has moved the oldest xid of all databases: new limits, then the commit log is cut. Returns
-    /// a warning if xids run out nevertheless.
-    pub fn advance_oldest_xid(
-        &self,
-        oldest: TransactionId,
-        database: Oid,
-    ) -> Result<Option<kokkiri_primitives::Error>> {
-        let limits = XidLimits::new(oldest, database, self.options.autovacuum_freeze_max_age);
-        self.clog.truncate(oldest, database)?;
-        Ok(self.xids.set_limits(limits))
-    }
-
-    /// Sets limits that a record met during replay says.
-    pub fn set_oldest_xid(&self, oldest: TransactionId, database: Oid) {
-        // The warning has nobody to go to during replay.
-        drop(self.xids.set_limits(XidLimits::new(oldest, database, self.options.autovacuum_freeze_max_age)));
-    }
 }
 
 /// What has become of a transaction.
@@ -355,7 +312,7 @@ pub enum TransactionStatus {
 }
 
 /// The xid before: what has completed when nothing runs.
-fn previous(next: FullTransactionId) -> FullTransactionId {
+pub(crate) fn previous(next: FullTransactionId) -> FullTransactionId {
     let mut previous = FullTransactionId(next.0.saturating_sub(1));
     while previous.0 > 0 && !previous.xid().is_normal() {
         previous.0 -= 1;

@@ -27,7 +27,6 @@ pub enum WaitPolicy {
 
 /// How a request ended.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-#[must_use]
 pub enum LockOutcome {
     Granted,
     /// The backend held the mode already; it holds it once more now.

@@ -100,6 +100,16 @@ impl ProcArray {
         horizons
     }
 
+    /// The oldest xid that any snapshot may consider running. `GetOldestTransactionIdConsideredRunning`.
+    pub fn oldest_considered_running(&self) -> TransactionId {
+        let completion = self.lock.read();
+        let used = self.used.load(Ordering::SeqCst).min(self.slots.len());
+        let each = (0..used).flat_map(|n| [&self.xids[n], &self.xmins[n]]);
+        let known = each.filter_map(|xid| TransactionId(xid.load(Ordering::Acquire)).valid());
+        let slots = [completion.slot_xmin, completion.slot_catalog_xmin].into_iter().flatten();
+        known.chain(slots).fold(completion.latest_completed.next().xid(), TransactionId::older)
+    }
+
     /// True if a tuple that `xid` deleted is dead to everybody. `recent_xmin` is that of the backend's
     /// latest snapshot. PostgreSQL's `GlobalVisTestIsRemovableXid`.
     pub fn is_removable(
