@@ -15,8 +15,10 @@
 pub mod buffer;
 pub mod critical;
 pub mod file;
+pub mod free_space_map;
 pub mod page;
 pub mod smgr;
+pub mod visibility_map;
 pub mod wait_events;
 
 pub use buffer::{
@@ -24,6 +26,6 @@ pub use buffer::{
     Ring, RingKind, WalBarrier,
 };
 pub use critical::{CriticalSection, Poison};
-pub use file::{File, FileSystem, OpenOptions, RealFileSystem};
+pub use file::{File, FileSystem, OpenOptions, RealFileSystem, SimulatedFileSystem};
 pub use page::{ItemFlags, ItemId, Page};
 pub use smgr::{Persistence, RelationFile, StorageManager, SyncTag};

@@ -141,7 +141,7 @@ impl ContentLock {
     pub fn try_upgrade(&self) -> bool {
         let mut state = self.0.load(Ordering::Relaxed);
         while state & (EXCLUSIVE | READERS) == 1 {
-            let new = state - 1 | EXCLUSIVE;
+            let new = (state - 1) | EXCLUSIVE;
             match self.0.compare_exchange_weak(state, new, Ordering::Acquire, Ordering::Relaxed) {
                 Ok(_) => return true,
                 Err(now) => state = now,

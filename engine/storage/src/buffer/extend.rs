@@ -107,10 +107,8 @@ impl Pool {
                 }
             }
         }
-        if let Err(error) = self.smgr.extend_zeroed(&state, rel, fork, first, count) {
-            // The frames stay mapped but invalid; the sweep takes them.
-            return Err(error);
-        }
+        // On failure the frames stay mapped but invalid; the sweep takes them.
+        self.smgr.extend_zeroed(&state, rel, fork, first, count)?;
         self.count(
             |usage| usage.shared_written.add(u64::from(count)),
             |usage| {

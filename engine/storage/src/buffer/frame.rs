@@ -337,13 +337,10 @@ impl PageWriteGuard {
         pool.hint_changed(self.pin.frame, page);
     }
 
-    /// The page, to be filled by somebody who logs nothing: free space map pages, whose loss costs only
-    /// space.
-    pub(crate) fn page_mut_unlogged(&mut self) -> &mut Page {
-        let pool = self.pin.pool();
-        pool.mark_dirty(self.pin.frame);
+    /// The page, for changes that need not reach the disk: they neither dirty nor log it.
+    pub(crate) fn page_mut_silently(&mut self) -> &mut Page {
         // SAFETY: as in `page_mut`.
-        unsafe { pool.frames.page_mut(self.pin.frame) }
+        unsafe { self.pin.pool().frames.page_mut(self.pin.frame) }
     }
 
     /// Whether this is the only pin, so that nobody can be looking at items it remembers: the condition
@@ -416,10 +413,6 @@ impl Filling {
     /// Takes over `IO_IN_PROGRESS`, which the caller has set on an invalid frame.
     pub fn adopt(pin: PinnedBuffer) -> Self {
         Self { pin }
-    }
-
-    pub fn pin(&self) -> &PinnedBuffer {
-        &self.pin
     }
 
     pub fn page(&mut self) -> &mut Page {

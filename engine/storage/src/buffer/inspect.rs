@@ -145,16 +145,6 @@ impl BufferPool {
     pub fn evict_all(&self) -> Result<RelationEviction> {
         self.shared.evict_where(|_| true)
     }
-
-    /// Pages that the current backend has read from disk, as its counters say.
-    pub(super) fn pages_read(&self, rel: RelationFile) -> u64 {
-        kokkiri_primitives::activity::with_current(|backend| {
-            backend.map_or(0, |backend| match rel.temp() {
-                None => backend.usage.shared_read.get(),
-                Some(_) => backend.usage.local_read.get(),
-            })
-        })
-    }
 }
 
 impl Pool {

@@ -53,7 +53,7 @@ pub use extend::Extension;
 pub use flush::{FlushProgress, FlushReport};
 pub use frame::{PageReadGuard, PageWriteGuard, PinnedBuffer};
 pub use inspect::{BufferInfo, BufferSummary, EvictOutcome, RelationEviction};
-pub use read::ReadMode;
+pub use read::{ReadMode, Run};
 pub use replacement::AllocationStatistics;
 pub use ring::{Ring, RingKind};
 pub use stream::ReadStream;

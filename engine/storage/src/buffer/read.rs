@@ -23,6 +23,14 @@ pub enum ReadMode {
     ZeroOnError,
 }
 
+/// Neighbouring pages, pinned.
+#[derive(Debug)]
+pub struct Run {
+    pub pins: Vec<PinnedBuffer>,
+    /// Some were not in memory.
+    pub read_from_disk: bool,
+}
+
 impl BufferPool {
     /// Pins a page, reading it if it isn't in memory: `ReadBufferExtended`.
     ///
@@ -59,10 +67,13 @@ impl BufferPool {
         first: BlockNumber,
         count: usize,
         ring: Option<&Ring>,
-    ) -> Result<Vec<PinnedBuffer>> {
+    ) -> Result<Run> {
         let pool = self.route(rel);
-        let limit = pool.config.io_combine_limit.min(pool.config.pin_limit).max(1);
-        pool.read_run(rel, fork, first, count.min(limit), ring)
+        let ring_limit = ring.map_or(usize::MAX, Ring::pin_limit);
+        let limit = pool.config.io_combine_limit.min(pool.config.pin_limit).min(ring_limit).max(1);
+        let mut run = Run { pins: Vec::with_capacity(count.min(limit)), read_from_disk: false };
+        pool.read_run(rel, fork, first, count.min(limit), ring, &mut run)?;
+        Ok(run)
     }
 
     /// A page whose old contents don't matter, zeroed unless it is in memory, locked exclusively:
@@ -137,48 +148,47 @@ impl Pool {
         first: BlockNumber,
         count: usize,
         ring: Option<&Ring>,
-    ) -> Result<Vec<PinnedBuffer>> {
-        let mut pins: Vec<PinnedBuffer> = Vec::with_capacity(count);
+        done: &mut Run,
+    ) -> Result<()> {
         // The frames of the current run of misses, to be read together.
         let mut run: Vec<Filling> = Vec::new();
         for index in 0..count as u32 {
             let block = BlockNumber(first.0 + index);
             let tag = BufferTag { locator: rel.locator, fork, block };
             if let Some(pin) = self.hit(&tag, ring) {
-                self.finish_run(rel, fork, block, &mut run, &mut pins)?;
-                pins.push(pin);
+                self.finish_run(rel, fork, block, &mut run, done)?;
+                done.pins.push(pin);
                 continue;
             }
             self.poison.check()?;
             let pin = match self.allocate(&tag, rel.is_logged(fork), ring) {
                 Ok(pin) => pin,
                 // A small pool may be full of pins; what there is so far serves the caller.
-                Err(_) if !(run.is_empty() && pins.is_empty()) => {
-                    self.finish_run(rel, fork, block, &mut run, &mut pins)?;
-                    return Ok(pins);
+                Err(_) if !(run.is_empty() && done.pins.is_empty()) => {
+                    self.finish_run(rel, fork, block, &mut run, done)?;
+                    return Ok(());
                 }
                 Err(error) => return Err(error),
             };
             match self.try_start_filling(&pin) {
                 Ok(Some(filling)) => run.push(filling),
                 Ok(None) => {
-                    self.finish_run(rel, fork, block, &mut run, &mut pins)?;
-                    pins.push(pin);
+                    self.finish_run(rel, fork, block, &mut run, done)?;
+                    done.pins.push(pin);
                 }
                 Err(_) => {
                     // Own input ends before waiting for another's: two runs that overlap never wait for
                     // each other.
-                    self.finish_run(rel, fork, block, &mut run, &mut pins)?;
+                    self.finish_run(rel, fork, block, &mut run, done)?;
                     match self.start_filling(&pin) {
                         Some(filling) => run.push(filling),
-                        None => pins.push(pin),
+                        None => done.pins.push(pin),
                     }
                 }
             }
         }
         let end = BlockNumber(first.0 + count as u32);
-        self.finish_run(rel, fork, end, &mut run, &mut pins)?;
-        Ok(pins)
+        self.finish_run(rel, fork, end, &mut run, done)
     }
 
     /// Reads the run that ends before `end` and appends its pins.
@@ -188,12 +198,13 @@ impl Pool {
         fork: Fork,
         end: BlockNumber,
         run: &mut Vec<Filling>,
-        pins: &mut Vec<PinnedBuffer>,
+        done: &mut Run,
     ) -> Result<()> {
         if !run.is_empty() {
             let fillings = std::mem::take(run);
             let first = BlockNumber(end.0 - fillings.len() as u32);
-            pins.extend(self.fill(rel, fork, first, fillings, ReadMode::Normal)?);
+            done.read_from_disk = true;
+            done.pins.extend(self.fill(rel, fork, first, fillings, ReadMode::Normal)?);
         }
         Ok(())
     }

@@ -77,6 +77,15 @@ impl Ring {
         self.slots.lock().frames.len()
     }
 
+    /// How many of its pages may be pinned ahead: who writes needs the others to be clean again first.
+    /// `GetAccessStrategyPinLimit`.
+    pub fn pin_limit(&self) -> usize {
+        match self.kind {
+            RingKind::BulkRead => self.capacity(),
+            RingKind::BulkWrite | RingKind::Vacuum => (self.capacity() / 2).max(1),
+        }
+    }
+
     pub(super) fn touch(ring: Option<&Self>) -> Touch {
         if ring.is_some() { Touch::Ring } else { Touch::Normal }
     }

@@ -51,18 +51,18 @@ impl<I: Iterator<Item = BlockNumber>> ReadStream<I> {
         {
             count += 1;
         }
-        let limit = pool.config().io_combine_limit.max(1);
+        let ring_limit = self.ring.as_ref().map_or(usize::MAX, Ring::pin_limit);
+        let limit = pool.config().io_combine_limit.min(ring_limit).max(1);
         let mut done = 0;
         while done < count {
             let from = BlockNumber(first.0 + done as u32);
-            let read_before = pool.pages_read(self.rel);
-            let pins = pool.read_run(self.rel, self.fork, from, count - done, self.ring.as_ref())?;
-            self.distance = match pool.pages_read(self.rel) > read_before {
+            let run = pool.read_run(self.rel, self.fork, from, count - done, self.ring.as_ref())?;
+            self.distance = match run.read_from_disk {
                 true => (self.distance * 2).min(limit),
                 false => self.distance.saturating_sub(1).max(1),
             };
-            done += pins.len();
-            self.ready.extend(pins);
+            done += run.pins.len();
+            self.ready.extend(run.pins);
         }
         Ok(())
     }

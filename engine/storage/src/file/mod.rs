@@ -14,12 +14,14 @@
 //! taken as it is (tablespaces).
 
 mod real;
+mod simulated;
 
 use std::fmt::Debug;
 use std::io;
 use std::sync::Arc;
 
 pub use real::RealFileSystem;
+pub use simulated::{Fault, SimulatedFileSystem};
 
 /// How to open a file. The default opens an existing file for reading and writing.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]

@@ -82,7 +82,7 @@ impl ItemId {
 
     /// It occupies bytes of the item area.
     pub fn has_storage(self) -> bool {
-        self.len() != 0
+        !self.is_empty()
     }
 
     /// The same place and length in another state: `ItemIdMarkDead`.

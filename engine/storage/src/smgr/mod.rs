@@ -39,6 +39,8 @@ pub use sync::{SyncReport, SyncTag};
 pub const SEGMENT_BLOCKS: u32 = 131_072;
 /// Length of a fork that nobody has looked at yet.
 const UNKNOWN: u32 = u32::MAX;
+/// In place of the length of a fork that was looked for and isn't there.
+const ABSENT: u32 = u32::MAX - 1;
 
 /// What all who work on one fork share.
 #[derive(Debug)]
@@ -54,24 +56,26 @@ impl Default for ForkState {
 }
 
 type ForkKey = (RelationFile, Fork);
+type SegmentKey = (RelationFile, Fork, u32);
 
 /// Open files, the least recently used closed when there are too many.
 #[derive(Debug)]
 struct OpenFiles {
-    files: HashMap<(RelationFile, Fork, u32), (Arc<dyn File>, u64)>,
+    /// With the tick of its last use.
+    files: HashMap<SegmentKey, (Arc<dyn File>, u64)>,
     clock: u64,
     limit: usize,
 }
 
 impl OpenFiles {
-    fn get(&mut self, key: (RelationFile, Fork, u32)) -> Option<Arc<dyn File>> {
+    fn get(&mut self, key: SegmentKey) -> Option<Arc<dyn File>> {
         self.clock += 1;
         let (file, used) = self.files.get_mut(&key)?;
         *used = self.clock;
         Some(Arc::clone(file))
     }
 
-    fn put(&mut self, key: (RelationFile, Fork, u32), file: Arc<dyn File>) {
+    fn put(&mut self, key: SegmentKey, file: Arc<dyn File>) {
         if self.files.len() >= self.limit {
             // An eighth at once, so that the search for the oldest is rare.
             let mut ages: Vec<u64> = self.files.values().map(|(_, used)| *used).collect();
@@ -174,16 +178,35 @@ impl StorageManager {
     pub fn blocks(&self, rel: RelationFile, fork: Fork) -> Result<u32> {
         let state = self.fork_state(rel, fork);
         let known = state.blocks.load(Ordering::Acquire);
-        if known != UNKNOWN {
+        if known < ABSENT {
             return Ok(known);
         }
         let _extension = state.extension.lock();
         self.blocks_locked(&state, rel, fork)
     }
 
+    /// Length of a fork that may not exist; then it has none. Absence is remembered.
+    pub fn blocks_if_exists(&self, rel: RelationFile, fork: Fork) -> Result<u32> {
+        let state = self.fork_state(rel, fork);
+        match state.blocks.load(Ordering::Acquire) {
+            ABSENT => Ok(0),
+            UNKNOWN => {
+                let _extension = state.extension.lock();
+                match self.blocks_locked(&state, rel, fork) {
+                    Err(error) if error.sqlstate() == SqlState::UNDEFINED_FILE => {
+                        state.blocks.store(ABSENT, Ordering::Release);
+                        Ok(0)
+                    }
+                    result => result,
+                }
+            }
+            known => Ok(known),
+        }
+    }
+
     fn blocks_locked(&self, state: &ForkState, rel: RelationFile, fork: Fork) -> Result<u32> {
         let known = state.blocks.load(Ordering::Acquire);
-        if known != UNKNOWN {
+        if known < ABSENT {
             return Ok(known);
         }
         let mut blocks = 0;
@@ -547,6 +570,3 @@ fn write_slices(file: &dyn File, mut slices: Vec<IoSlice<'_>>, offset: u64) -> i
     }
     Ok(())
 }
-
-#[cfg(test)]
-mod tests;
