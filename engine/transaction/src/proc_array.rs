@@ -100,10 +100,16 @@ impl ProcArray {
         }
     }
 
-    /// Announces a backend's slot and its database before its first transaction.
+    /// Announces a backend's slot and its database. Every transaction begins with it; nearly always
+    /// there is nothing to do.
     pub fn attach(&self, proc: ProcNumber, database: Option<Oid>) {
-        self.slots[proc.0 as usize].set_database(database);
-        self.used.fetch_max(proc.0 as usize + 1, Ordering::SeqCst);
+        let n = proc.0 as usize;
+        if self.used.load(Ordering::Relaxed) <= n {
+            self.used.fetch_max(n + 1, Ordering::SeqCst);
+        }
+        if self.slots[n].database() != database {
+            self.slots[n].set_database(database);
+        }
     }
 
     /// Publishes a new top-level xid. The caller holds the xid generation lock.

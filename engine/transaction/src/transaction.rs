@@ -121,7 +121,8 @@ pub struct Transaction {
     state: Mutex<State>,
 }
 
-/// What changes less often; under the transaction's mutex, which is a leaf.
+/// What changes less often; under the transaction's mutex, which comes before all of this layer's locks
+/// and is held by the session's own thread only.
 struct State {
     /// The transaction itself, then its open subtransactions.
     levels: Vec<Level>,
@@ -158,9 +159,10 @@ struct Level {
 impl Transaction {
     /// Begins a transaction for the backend. PostgreSQL's `StartTransaction`.
     pub fn begin(cluster: &Arc<Cluster>, backend: &Arc<Backend>, options: BeginOptions) -> Self {
+        cluster.transactions.proc_array.attach(backend.number, backend.database());
         let vxid = cluster.locks.begin_virtual_transaction(backend.number);
         Self {
-            snapshots: SnapshotRegistry::new(Arc::clone(cluster), backend.number),
+            snapshots: SnapshotRegistry::new(Arc::clone(cluster), Arc::clone(backend)),
             cluster: Arc::clone(cluster),
             backend: Arc::clone(backend),
             vxid,
@@ -454,9 +456,7 @@ impl Transaction {
     /// A snapshot as of now at any isolation level, for catalogs and for constraint checks.
     /// `GetLatestSnapshot`, `GetCatalogSnapshot`.
     pub fn latest_snapshot(&self) -> SnapshotGuard {
-        let snapshot = self.snapshots.latest(self.command_id());
-        self.backend.set_xmin(self.cluster.transactions.proc_array.xmin(self.proc()));
-        snapshot
+        self.snapshots.latest(self.command_id())
     }
 
     /// Makes a snapshot that another transaction exported this one's own. `ImportSnapshot`'s core.
@@ -482,8 +482,9 @@ impl Transaction {
             && let LockTag::Relation { database, relation } = tag
             && self.cluster.transactions.standby_info()
         {
-            // Standbys must take the lock before they see what it protected.
-            let xid = self.assign_xid()?;
+            // Standbys must take the lock before they see what it protected; a failure here is undone by
+            // the abort that follows.
+            let xid = self.current_xid()?;
             self.cluster.log_access_exclusive_locks(xid, &[(database, relation)]);
             self.state.lock().access_exclusive_locks = true;
         }

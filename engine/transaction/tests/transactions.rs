@@ -425,3 +425,74 @@ fn pg_waldump_reads_our_records() {
         assert!(text.contains(expected), "missing {expected:?} in\n{text}\n{errors}");
     }
 }
+
+/// What sessions hand between tasks must be able to change threads.
+#[test]
+fn transactions_and_tickets_change_threads() {
+    fn movable<T: Send + Sync>() {}
+    fn sendable<T: Send>() {}
+    movable::<kokkiri_transaction::Transaction>();
+    movable::<kokkiri_transaction::SnapshotGuard>();
+    movable::<kokkiri_transaction::Cluster>();
+    sendable::<kokkiri_transaction::CommitTicket>();
+}
+
+/// Sessions transfer between two accounts, versioned by xid; every snapshot must see the same sum.
+#[test]
+fn snapshots_see_whole_transactions() {
+    let directory = Directory::new("model");
+    let cluster = directory.create();
+    // One entry a transfer: its xid, and what it (and its subtransaction) added to which account.
+    let history = Mutex::new(Vec::<(TransactionId, usize, i64)>::new());
+    let finished = AtomicUsize::new(0);
+    const WRITERS: usize = 4;
+    std::thread::scope(|scope| {
+        for seed in 0..WRITERS {
+            let (cluster, history, finished) = (&cluster, &history, &finished);
+            scope.spawn(move || {
+                let client = Client::new(cluster);
+                let _entered = client.registration.backend().enter();
+                for n in 0..80 {
+                    let transaction = client.begin();
+                    let amount = (seed * 100 + n) as i64;
+                    let xid = transaction.current_xid().expect("assigned");
+                    history.lock().expect("no panic").push((xid, 0, -amount));
+                    transaction.begin_sub(None).expect("room");
+                    let sub = transaction.current_xid().expect("assigned");
+                    history.lock().expect("no panic").push((sub, 1, amount));
+                    transaction.commit_sub();
+                    if n % 7 == seed {
+                        transaction.abort();
+                    } else {
+                        transaction.commit().expect("the disk works");
+                    }
+                }
+                finished.fetch_add(1, Ordering::SeqCst);
+            });
+        }
+        let (cluster, history, finished) = (&cluster, &history, &finished);
+        scope.spawn(move || {
+            let client = Client::new(cluster);
+            let system = &cluster.transactions;
+            let mut looks = 0;
+            while finished.load(Ordering::SeqCst) < WRITERS || looks == 0 {
+                let transaction = client.begin();
+                let snapshot = transaction.snapshot();
+                let versions = history.lock().expect("no panic").clone();
+                let mut sum = 0;
+                for (xid, _, amount) in versions {
+                    let running = snapshot.xid_in_progress(&system.subtrans, xid).expect("known");
+                    if !running && system.did_commit(xid).expect("known") {
+                        sum += amount;
+                    }
+                }
+                assert_eq!(sum, 0, "half a transfer is visible");
+                looks += 1;
+            }
+        });
+    });
+    assert_eq!(
+        cluster.transactions.proc_array.oldest_considered_running(),
+        cluster.transactions.xids.next().xid()
+    );
+}

@@ -71,10 +71,12 @@ impl Transaction {
         while self.nesting_level() > 1 {
             self.commit_sub();
         }
-        let (mut level, files) = {
-            let mut state = self.state.lock();
-            (std::mem::take(&mut state.levels[0]), state.files.at_commit())
-        };
+        let files = self.state.lock().files.at_commit();
+        // Only a commit record can tell replay which files to delete.
+        if !logged(&files).is_empty() {
+            self.assign_xid()?;
+        }
+        let mut level = std::mem::take(&mut self.state.lock().levels[0]);
         let invalidations = std::mem::take(&mut level.invalidations);
         let dropped_statistics = std::mem::take(&mut level.drop_at_commit);
         let logged = match level.xid {

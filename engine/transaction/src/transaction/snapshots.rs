@@ -7,6 +7,7 @@
 use std::ops::Deref;
 use std::sync::Arc;
 
+use kokkiri_primitives::activity::Backend;
 use kokkiri_primitives::{CommandId, ProcNumber, TransactionId};
 use parking_lot::Mutex;
 
@@ -16,7 +17,7 @@ use crate::snapshot::{RunningSet, Snapshot};
 /// The snapshots of one transaction; shared with its guards, which may outlive it by a little.
 pub(crate) struct SnapshotRegistry {
     cluster: Arc<Cluster>,
-    proc: ProcNumber,
+    backend: Arc<Backend>,
     held: Mutex<Held>,
 }
 
@@ -33,15 +34,25 @@ struct Held {
 }
 
 impl SnapshotRegistry {
-    pub fn new(cluster: Arc<Cluster>, proc: ProcNumber) -> Arc<Self> {
-        Arc::new(Self { cluster, proc, held: Mutex::default() })
+    pub fn new(cluster: Arc<Cluster>, backend: Arc<Backend>) -> Arc<Self> {
+        Arc::new(Self { cluster, backend, held: Mutex::default() })
+    }
+
+    /// Takes a new snapshot, which sets the backend's xmin if it has none.
+    fn take(&self, held: &mut Held) -> Arc<RunningSet> {
+        let proc_array = &self.cluster.transactions.proc_array;
+        let running = proc_array.snapshot(self.backend.number);
+        if held.xmins.is_empty() {
+            self.backend.set_xmin(proc_array.xmin(self.backend.number));
+        }
+        held.recent_xmin = Some(running.xmin);
+        running
     }
 
     /// Takes a snapshot as of now.
     pub fn latest(self: &Arc<Self>, command_id: CommandId) -> SnapshotGuard {
         let mut held = self.held.lock();
-        let running = self.cluster.transactions.proc_array.snapshot(self.proc);
-        held.recent_xmin = Some(running.xmin);
+        let running = self.take(&mut held);
         self.register(&mut held, running, command_id)
     }
 
@@ -51,8 +62,7 @@ impl SnapshotRegistry {
         let running = match &held.transaction {
             Some(running) => Arc::clone(running),
             None => {
-                let running = self.cluster.transactions.proc_array.snapshot(self.proc);
-                held.recent_xmin = Some(running.xmin);
+                let running = self.take(&mut held);
                 held.transaction = Some(Arc::clone(&running));
                 running
             }
@@ -64,7 +74,7 @@ impl SnapshotRegistry {
     pub fn import(&self, running: Arc<RunningSet>, source: ProcNumber) -> bool {
         let mut held = self.held.lock();
         let xmin = running.xmin;
-        let imported = self.cluster.transactions.proc_array.import_xmin(self.proc, source, xmin);
+        let imported = self.cluster.transactions.proc_array.import_xmin(self.backend.number, source, xmin);
         if imported {
             held.recent_xmin = Some(xmin);
             held.transaction = Some(running);
@@ -93,8 +103,9 @@ impl SnapshotRegistry {
         let own = held.transaction.as_ref().map(|running| running.xmin);
         let oldest = held.xmins.iter().copied().chain(own).reduce(TransactionId::older);
         let proc_array = &self.cluster.transactions.proc_array;
-        if proc_array.xmin(self.proc) != oldest {
-            proc_array.advance_xmin(self.proc, oldest);
+        if proc_array.xmin(self.backend.number) != oldest {
+            proc_array.advance_xmin(self.backend.number, oldest);
+            self.backend.set_xmin(oldest);
         }
     }
 
