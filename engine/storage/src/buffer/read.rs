@@ -95,6 +95,46 @@ impl BufferPool {
         }
     }
 
+    /// Pins a block if the fork has it, for replay: a record may name a relation that was cut or dropped
+    /// later.
+    pub fn read_if_exists(
+        &self,
+        rel: RelationFile,
+        fork: Fork,
+        block: BlockNumber,
+    ) -> Result<Option<PinnedBuffer>> {
+        if block.0 >= self.storage_manager().blocks_if_exists(rel, fork)? {
+            return Ok(None);
+        }
+        self.read(rel, fork, block, ReadMode::Normal, None).map(Some)
+    }
+
+    /// A page that replay overwrites as a whole, locked exclusively: [`BufferPool::read_zeroed`], making the
+    /// fork long enough first.
+    pub fn read_for_redo(&self, rel: RelationFile, fork: Fork, block: BlockNumber) -> Result<PageWriteGuard> {
+        self.lengthen_for_redo(rel, fork, block)?;
+        self.read_zeroed(rel, fork, block)
+    }
+
+    /// [`BufferPool::read_for_redo`] with a cleanup lock.
+    pub fn read_for_redo_cleanup(
+        &self,
+        rel: RelationFile,
+        fork: Fork,
+        block: BlockNumber,
+    ) -> Result<PageWriteGuard> {
+        self.lengthen_for_redo(rel, fork, block)?;
+        let guard = self.read_zeroed(rel, fork, block)?;
+        if guard.is_only_pin() { Ok(guard) } else { guard.unlock().cleanup_lock() }
+    }
+
+    fn lengthen_for_redo(&self, rel: RelationFile, fork: Fork, block: BlockNumber) -> Result<()> {
+        if block.0 >= self.storage_manager().blocks_if_exists(rel, fork)? {
+            drop(self.extend_to(rel, fork, block.0 + 1)?);
+        }
+        Ok(())
+    }
+
     /// Says that blocks will be needed soon: asks the system to read those that are not in memory.
     pub fn prefetch(&self, rel: RelationFile, fork: Fork, block: BlockNumber) -> Result<()> {
         let pool = self.route(rel);

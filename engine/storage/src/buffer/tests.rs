@@ -168,6 +168,20 @@ fn threads_agree_with_a_model() {
 }
 
 #[test]
+fn replay_makes_forks_and_blocks_as_it_needs_them() {
+    let fixture = fixture(16);
+    let other = RelationFile::permanent(RelFileLocator { number: RelFileNumber(777), ..REL.locator });
+    assert!(fixture.pool.read_if_exists(other, Fork::Main, BlockNumber(0)).expect("absent").is_none());
+    let mut guard = fixture.pool.read_for_redo(other, Fork::Main, BlockNumber(70)).expect("made");
+    assert!(guard.is_new() && guard.block() == BlockNumber(70));
+    guard.page_mut(&CriticalSection::enter()).init(0);
+    drop(guard);
+    assert_eq!(fixture.pool.blocks(other, Fork::Main).expect("length"), 71);
+    assert!(!fixture.pool.read_for_redo_cleanup(other, Fork::Main, BlockNumber(70)).expect("there").is_new());
+    assert!(fixture.pool.read_if_exists(other, Fork::Main, BlockNumber(3)).expect("read").is_some());
+}
+
+#[test]
 fn concurrent_extensions_never_share_a_block() {
     let fixture = fixture(64);
     let seen = Mutex::new(Vec::new());

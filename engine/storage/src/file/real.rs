@@ -205,3 +205,39 @@ impl File for RealFile {
         Ok(fs::fadvise(&self.0, offset, std::num::NonZeroU64::new(len), fs::Advice::DontNeed)?)
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn files_behave_as_the_seam_says() {
+        let root = std::env::temp_dir().join(format!("kokkiri-file-{}", std::process::id()));
+        std::fs::create_dir_all(&root).expect("a place to work in");
+        let fs = RealFileSystem::new(&root).expect("open root");
+        fs.create_directories("base/5").expect("mkdir");
+        let file = fs.open("base/5/1", OpenOptions::CREATE_NEW).expect("create");
+        let again = fs.open("base/5/1", OpenOptions::CREATE_NEW).expect_err("exists");
+        assert_eq!(again.kind(), io::ErrorKind::AlreadyExists);
+        file.write_all_at(&[1; 10_000], 0).expect("write");
+        file.sync_data().expect("sync");
+        let mut buffer = [0; 20_000];
+        assert_eq!(file.read_full_at(&mut buffer, 0).expect("read"), 10_000);
+        // Just written, so in memory wherever the system can tell.
+        if let Some(read) = file.try_read_at(&mut buffer[..100], 9_950).expect("try") {
+            assert_eq!(read, 50);
+        }
+        file.allocate(0, 16_384).expect("allocate");
+        assert_eq!(file.len().expect("len"), 16_384);
+        file.truncate(5).expect("truncate");
+        fs.rename_durably("base/5/1", "base/5/2").expect("rename");
+        assert_eq!(fs.read("base/5/2").expect("read"), [1; 5]);
+        fs.create_symbolic_link("5", "base/link").expect("link");
+        assert_eq!(fs.read_symbolic_link("base/link").expect("link"), "5");
+        let names: Vec<_> = fs.list("base").expect("list").into_iter().map(|e| (e.name, e.kind)).collect();
+        assert_eq!(names, [("5".into(), FileKind::Directory), ("link".into(), FileKind::SymbolicLink)]);
+        assert_eq!(fs.metadata("base/none").expect("no error"), None);
+        fs.remove_tree("base").expect("remove");
+        std::fs::remove_dir_all(&root).expect("clean up");
+    }
+}

@@ -138,6 +138,21 @@ pub fn record_and_find_page(
     search(pool, rel, wanted)
 }
 
+/// Notes that an index page is free to be used again: `RecordFreeIndexPage`. Indexes know only free and
+/// used.
+pub fn record_free_index_page(pool: &BufferPool, rel: RelationFile, block: BlockNumber) -> Result<()> {
+    record_free_space(pool, rel, block, BLOCK_SIZE - 1)
+}
+
+/// Finds a free index page and notes it as used: `GetFreeIndexPage`. The caller makes sure that it is.
+pub fn take_free_index_page(pool: &BufferPool, rel: RelationFile) -> Result<Option<BlockNumber>> {
+    let found = find_page(pool, rel, BLOCK_SIZE / 2)?;
+    if let Some(block) = found {
+        record_free_space(pool, rel, block, 0)?;
+    }
+    Ok(found)
+}
+
 /// What the map says about a page, in whole classes: `GetRecordedFreeSpace`.
 pub fn recorded_free_space(pool: &BufferPool, rel: RelationFile, block: BlockNumber) -> Result<usize> {
     let (at, slot) = Address::of_heap(block);
