@@ -90,6 +90,11 @@ impl Deduplicator {
         true
     }
 
+    /// Whether there is more than one tuple to merge.
+    pub fn is_merged(&self) -> bool {
+        self.items > 1
+    }
+
     /// The tuple that the pending ones become.
     pub fn merged(&self) -> Option<IndexTuple> {
         let base = self.base()?;
