@@ -19,10 +19,10 @@ use std::time::{Duration, Instant};
 
 use kokkiri_primitives::clock::TimestampTz;
 use kokkiri_primitives::error::{Error, Result, Severity};
-use kokkiri_primitives::ids::{Lsn, TransactionId};
+use kokkiri_primitives::ids::{Lsn, TimelineId};
 use kokkiri_primitives::sqlstate::SqlState;
-use kokkiri_storage::{BufferPool, CriticalSection};
-use kokkiri_wal::Wal;
+use kokkiri_storage::CriticalSection;
+use kokkiri_transaction::Cluster;
 use kokkiri_wal::position::SegmentNumber;
 use kokkiri_wal::segment::RemovedSegments;
 use kokkiri_wal::xlog::{self, CheckPoint, WalLevel};
@@ -30,7 +30,7 @@ use parking_lot::Mutex;
 use tracing::{debug, info, warn};
 
 use crate::control_file::{ClusterState, ControlFileStore};
-use crate::shared_state::{DelayPhase, SharedState};
+use crate::transactions::wait_for_commits;
 
 /// What kind of checkpoint, and why: PostgreSQL's `CHECKPOINT_*` flags.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -172,10 +172,8 @@ impl Distance {
 
 /// Makes checkpoints. One at a time: the checkpointer's, or the startup's before it.
 pub struct CheckpointMaker {
-    pub wal: Arc<Wal>,
-    pub buffers: Arc<BufferPool>,
-    pub control: Arc<ControlFileStore>,
-    pub state: Arc<dyn SharedState>,
+    cluster: Arc<Cluster>,
+    control: Arc<ControlFileStore>,
     settings: Mutex<CheckpointSettings>,
     distance: Mutex<Distance>,
     /// Held while a checkpoint is being made.
@@ -189,18 +187,10 @@ fn segments_of(megabytes: u64, segment_size: u64) -> u64 {
 }
 
 impl CheckpointMaker {
-    pub fn new(
-        wal: Arc<Wal>,
-        buffers: Arc<BufferPool>,
-        control: Arc<ControlFileStore>,
-        state: Arc<dyn SharedState>,
-        settings: CheckpointSettings,
-    ) -> Self {
+    pub fn new(cluster: Arc<Cluster>, control: Arc<ControlFileStore>, settings: CheckpointSettings) -> Self {
         let maker = Self {
-            wal,
-            buffers,
+            cluster,
             control,
-            state,
             settings: Mutex::new(settings),
             distance: Mutex::default(),
             making: Mutex::new(()),
@@ -217,10 +207,10 @@ impl CheckpointMaker {
     /// Takes settings over, and with them after how much WAL a checkpoint is asked for.
     pub fn set_settings(&self, settings: CheckpointSettings) {
         *self.settings.lock() = settings;
-        let segment_size = self.wal.geometry().segment_size();
+        let segment_size = self.cluster.wal.geometry().segment_size();
         let target =
             segments_of(settings.max_wal_size_mb, segment_size) as f64 / (1.0 + settings.completion_target);
-        self.wal.set_checkpoint_segments((target as u64).max(1));
+        self.cluster.wal.set_checkpoint_segments((target as u64).max(1));
     }
 
     /// Makes a checkpoint. `pace` is called after each page written with the part that is done, and may
@@ -239,12 +229,12 @@ impl CheckpointMaker {
         let begun = Instant::now();
         let settings = self.settings();
         let shutdown = request.shutdown || request.end_of_recovery;
-        self.buffers.storage_manager().begin_checkpoint();
+        self.cluster.storage.begin_checkpoint();
         if shutdown {
             self.update_control(|control| control.state = ClusterState::ShuttingDown)?;
         }
         let last = self.control.read();
-        if !(shutdown || request.force) && self.wal.last_important_lsn() == last.checkpoint {
+        if !(shutdown || request.force) && self.cluster.wal.last_important_lsn() == last.checkpoint {
             debug!("checkpoint skipped because system is idle");
             return Ok(None);
         }
@@ -252,16 +242,12 @@ impl CheckpointMaker {
         if settings.log_checkpoints {
             info!("checkpoint starting:{}", request.words());
         }
-        self.state.fill_checkpoint(&mut checkpoint, shutdown);
-        if shutdown {
-            checkpoint.oldest_active_xid = TransactionId::INVALID;
-        }
+        self.cluster.transactions.fill_checkpoint(&mut checkpoint, shutdown);
         let mut report = CheckpointReport { redo: checkpoint.redo, ..CheckpointReport::default() };
-        self.state.wait_for_delaying(DelayPhase::Start)?;
+        wait_for_commits(&self.cluster)?;
         self.flush_everything(request, pace, &mut report)?;
-        self.state.wait_for_delaying(DelayPhase::Complete)?;
         if !shutdown && settings.wal_level >= WalLevel::Replica {
-            self.state.log_running_transactions()?;
+            self.cluster.log_standby_snapshot();
         }
         self.complete(&checkpoint, shutdown, &mut report)?;
         self.clean_up(&checkpoint, last.checkpoint_copy.redo, shutdown, &mut report)?;
@@ -274,24 +260,24 @@ impl CheckpointMaker {
     }
 
     fn update_control(&self, change: impl FnOnce(&mut crate::control_file::ControlFile)) -> Result<()> {
-        self.control.update(change).map_err(|error| self.buffers.poison().panic_with(error))
+        self.control.update(change).map_err(|error| self.cluster.poison.panic_with(error))
     }
 
     /// Decides the redo pointer.
     fn begin(&self, shutdown: bool, settings: &CheckpointSettings) -> CheckPoint {
-        let timeline = self.wal.timeline();
+        let timeline = self.cluster.wal.timeline();
         let redo = if shutdown {
-            self.wal.begin_shutdown_redo()
+            self.cluster.wal.begin_shutdown_redo()
         } else {
             let critical = CriticalSection::enter();
             let record = xlog::checkpoint_redo_record(settings.wal_level);
-            self.wal.insert_checkpoint_redo(&critical, record).start
+            self.cluster.wal.insert_checkpoint_redo(&critical, record).start
         };
         CheckPoint {
             redo,
             timeline,
             previous_timeline: timeline,
-            full_page_writes: self.wal.full_page_writes(),
+            full_page_writes: self.cluster.wal.full_page_writes(),
             wal_level: settings.wal_level,
             time: TimestampTz::now().unix_seconds(),
             ..CheckPoint::default()
@@ -306,15 +292,15 @@ impl CheckpointMaker {
         report: &mut CheckpointReport,
     ) -> Result<()> {
         let begun = Instant::now();
-        report.slru_written = self.state.flush()?;
+        report.slru_written = self.cluster.transactions.checkpoint()?;
         let everything = request.shutdown || request.end_of_recovery || request.flush_all;
-        let flushed = self.buffers.flush_for_checkpoint(everything, |progress| {
+        let flushed = self.cluster.buffers.flush_for_checkpoint(everything, |progress| {
             pace(progress.written as f64 / progress.total.max(1) as f64)
         })?;
         report.buffers_written = flushed.written as u64;
         report.write = begun.elapsed();
         let begun = Instant::now();
-        let synced = self.buffers.storage_manager().process_sync_requests()?;
+        let synced = self.cluster.storage.process_sync_requests()?;
         report.sync = begun.elapsed();
         report.files_synced = synced.files as u64;
         report.longest_sync = synced.longest;
@@ -326,13 +312,13 @@ impl CheckpointMaker {
     fn complete(&self, checkpoint: &CheckPoint, shutdown: bool, report: &mut CheckpointReport) -> Result<()> {
         let inserted = {
             let critical = CriticalSection::enter();
-            self.wal.insert_record(&critical, xlog::checkpoint_record(checkpoint, shutdown))
+            self.cluster.wal.insert_record(&critical, xlog::checkpoint_record(checkpoint, shutdown))
         };
-        self.wal.flush(inserted.end)?;
+        self.cluster.wal.flush(inserted.end)?;
         if shutdown && checkpoint.redo != inserted.start {
             let message = "concurrent write-ahead log activity while database system is shutting down";
             let error = Error::report(Severity::Panic, SqlState::INTERNAL_ERROR, message);
-            return Err(self.buffers.poison().panic_with(error));
+            return Err(self.cluster.poison.panic_with(error));
         }
         self.update_control(|control| {
             if shutdown {
@@ -342,7 +328,7 @@ impl CheckpointMaker {
             control.checkpoint_copy = *checkpoint;
             // Crash recovery always goes to the end of the WAL.
             control.minimum_recovery_point = Lsn::INVALID;
-            control.minimum_recovery_timeline = kokkiri_primitives::ids::TimelineId(0);
+            control.minimum_recovery_timeline = TimelineId(0);
         })?;
         report.checkpoint = inserted.start;
         Ok(())
@@ -356,25 +342,26 @@ impl CheckpointMaker {
         shutdown: bool,
         report: &mut CheckpointReport,
     ) -> Result<()> {
-        for error in self.buffers.storage_manager().after_checkpoint() {
+        for error in self.cluster.storage.after_checkpoint() {
             warn!("{}", error.message());
         }
         if prior_redo.is_valid() {
             self.distance.lock().update(checkpoint.redo.distance_from(prior_redo) as f64);
         }
-        let end = self.wal.flushed_lsn();
+        let end = self.cluster.wal.flushed_lsn();
         let keep_from = self.oldest_needed(checkpoint.redo, end);
         let recycle_up_to = self.recycle_limit(checkpoint.redo);
-        report.segments = self.wal.files().remove_old(checkpoint.timeline, keep_from, recycle_up_to, end)?;
-        if !shutdown && self.wal.files().preallocate(checkpoint.timeline, end)? {
+        report.segments =
+            self.cluster.wal.files().remove_old(checkpoint.timeline, keep_from, recycle_up_to, end)?;
+        if !shutdown && self.cluster.wal.files().preallocate(checkpoint.timeline, end)? {
             report.segments_added = 1;
         }
-        self.state.truncate_old()
+        self.cluster.transactions.truncate_subtrans()
     }
 
     /// The oldest segment that redo, or the setting `wal_keep_size`, needs.
     fn oldest_needed(&self, redo: Lsn, end: Lsn) -> SegmentNumber {
-        let geometry = self.wal.geometry();
+        let geometry = self.cluster.wal.geometry();
         let kept = segments_of(self.settings().wal_keep_size_mb, geometry.segment_size());
         let current = geometry.segment_of(end);
         let oldest_kept = SegmentNumber(current.0.saturating_sub(kept).max(1));
@@ -385,7 +372,7 @@ impl CheckpointMaker {
     /// probably need, between `min_wal_size` and `max_wal_size`. `XLOGfileslop`.
     fn recycle_limit(&self, redo: Lsn) -> SegmentNumber {
         let settings = self.settings();
-        let size = self.wal.geometry().segment_size();
+        let size = self.cluster.wal.geometry().segment_size();
         let first = redo.0 / size;
         let bound = |megabytes| (first + segments_of(megabytes, size)).saturating_sub(1);
         let distance = (1.0 + settings.completion_target) * self.distance.lock().estimate * 1.10;
@@ -405,7 +392,7 @@ impl CheckpointMaker {
     }
 
     fn log_end(&self, report: &CheckpointReport) {
-        let percent = report.buffers_written as f64 * 100.0 / self.buffers.frames() as f64;
+        let percent = report.buffers_written as f64 * 100.0 / self.cluster.buffers.frames() as f64;
         let average = report.total_sync / u32::try_from(report.files_synced.max(1)).unwrap_or(u32::MAX);
         let distance = *self.distance.lock();
         info!(

@@ -6,7 +6,7 @@
 
 pub mod bootstrap;
 pub mod checkpoint;
-mod cluster_state;
 pub mod control_file;
-pub mod shared_state;
 pub mod startup;
+mod transactions;
+mod unlogged;

@@ -18,7 +18,7 @@ use kokkiri_primitives::ids::{BLOCK_SIZE, Lsn, TimelineId};
 use kokkiri_primitives::sqlstate::SqlState;
 use kokkiri_storage::CriticalSection;
 use kokkiri_storage::file::{FileKind, FileSystem, OpenOptions};
-use kokkiri_wal::Wal;
+use kokkiri_transaction::{Cluster, redo};
 use kokkiri_wal::log::InsertStart;
 use kokkiri_wal::position::WAL_DIRECTORY;
 use kokkiri_wal::reader::{EndOfWal, ReadOutcome, WalReader};
@@ -29,7 +29,7 @@ use kokkiri_wal::xlog::{self, CheckPoint, Fields, LoggedParameters};
 use tracing::{info, warn};
 
 use crate::control_file::{ClusterState, ControlFileStore};
-use crate::shared_state::SharedState;
+use crate::unlogged;
 
 /// What starting the cluster has found and done.
 #[derive(Clone, Debug)]
@@ -42,7 +42,7 @@ pub struct StartupOutcome {
     pub end_of_log: Lsn,
 }
 
-/// Who replays which record.
+/// Who replays which record, above the transaction layer.
 #[derive(Default)]
 pub struct ResourceManagers(Vec<Option<Arc<dyn ResourceManager>>>);
 
@@ -64,10 +64,8 @@ impl ResourceManagers {
 
 /// Everything that starting a cluster works on.
 pub struct Startup {
-    pub fs: Arc<dyn FileSystem>,
-    pub wal: Arc<Wal>,
+    pub cluster: Arc<Cluster>,
     pub control: Arc<ControlFileStore>,
-    pub state: Arc<dyn SharedState>,
     pub managers: ResourceManagers,
     pub context: ReplayContext,
     /// The parameters that are in force now, to be logged where they differ from the control file's.
@@ -101,24 +99,29 @@ impl Startup {
         let crashed = !matches!(control.state, ClusterState::ShutDown | ClusterState::ShutDownInRecovery);
         if crashed {
             self.remove_temporary_segments()?;
-            sync_tree(&*self.fs, ".")?;
+            sync_tree(&*self.cluster.fs, ".")?;
         }
         let mut reader = WalReader::new(
-            Arc::clone(&self.fs),
-            self.wal.geometry(),
+            Arc::clone(&self.cluster.fs),
+            self.cluster.wal.geometry(),
             control.checkpoint_copy.timeline,
             control.system_identifier,
         );
         let (checkpoint, shutdown, found_end) = self.read_checkpoint(&mut reader, control.checkpoint)?;
         let needs_redo = check_redo(&checkpoint, control.checkpoint, shutdown)?;
-        self.state.start(&checkpoint)?;
+        // The counters were made from the control file's copy; the record itself is what counts.
+        self.cluster.transactions.start(&checkpoint);
         let mut full_page_writes = checkpoint.full_page_writes;
         let recovered = crashed || needs_redo;
         let end = if recovered {
             info!("database system was not properly shut down; automatic recovery in progress");
             self.control.update(|control| control.state = ClusterState::InCrashRecovery)?;
+            unlogged::remove_contents(&*self.cluster.fs)?;
             let from = if needs_redo { checkpoint.redo } else { found_end };
-            self.replay(&mut reader, from, needs_redo, &checkpoint, &mut full_page_writes)?
+            let end = self.replay(&mut reader, from, needs_redo, &checkpoint, &mut full_page_writes)?;
+            unlogged::copy_init_forks(&*self.cluster.fs)?;
+            self.cluster.storage.release_all();
+            end
         } else {
             LogEnd {
                 end_of_log: found_end,
@@ -128,7 +131,7 @@ impl Startup {
             }
         };
         self.open_log(&end, &checkpoint, full_page_writes)?;
-        self.state.end_recovery()?;
+        self.cluster.transactions.end_recovery()?;
         Ok(StartupOutcome { recovered, checkpoint, end_of_log: end.end_of_log })
     }
 
@@ -140,9 +143,9 @@ impl Startup {
         if self.control.read().parameters != self.parameters {
             let inserted = {
                 let critical = CriticalSection::enter();
-                self.wal.insert(&critical, xlog::parameter_change_record(&self.parameters))
+                self.cluster.wal.insert(&critical, xlog::parameter_change_record(&self.parameters))
             };
-            self.wal.flush(inserted)?;
+            self.cluster.wal.flush(inserted)?;
         }
         self.control.update(|control| {
             control.parameters = self.parameters;
@@ -190,8 +193,11 @@ impl Startup {
 
     fn check_directories(&self) -> Result<()> {
         let kind_of = |path: &str| {
-            let found =
-                self.fs.metadata(path).map_err(|cause| Error::file_access("stat file", path, &cause))?;
+            let found = self
+                .cluster
+                .fs
+                .metadata(path)
+                .map_err(|cause| Error::file_access("stat file", path, &cause))?;
             Ok::<_, Error>(found.map(|found| found.kind))
         };
         let required = |path: &str| {
@@ -207,7 +213,7 @@ impl Startup {
                 Some(_) => return Err(required(path)),
                 None => {
                     info!("creating missing WAL directory \"{path}\"");
-                    self.fs.create_directory(path).map_err(|cause| {
+                    self.cluster.fs.create_directory(path).map_err(|cause| {
                         Error::file_access("create missing directory", path, &cause)
                             .with_severity(Severity::Fatal)
                     })?;
@@ -220,8 +226,11 @@ impl Startup {
     /// Restoring a base backup and archive recovery start from files that say so.
     fn refuse_backup(&self) -> Result<()> {
         for path in ["backup_label", "recovery.signal", "standby.signal"] {
-            let there =
-                self.fs.exists(path).map_err(|cause| Error::file_access("stat file", path, &cause))?;
+            let there = self
+                .cluster
+                .fs
+                .exists(path)
+                .map_err(|cause| Error::file_access("stat file", path, &cause))?;
             if there {
                 let what = format!("recovery that is asked for by the file \"{path}\"");
                 return Err(Error::not_supported(what).with_severity(Severity::Fatal));
@@ -234,10 +243,10 @@ impl Startup {
         let failed = |path: &str, cause: std::io::Error| {
             Error::file_access("remove temporary WAL segment", path, &cause)
         };
-        let entries = self.fs.list(WAL_DIRECTORY).map_err(|cause| failed(WAL_DIRECTORY, cause))?;
+        let entries = self.cluster.fs.list(WAL_DIRECTORY).map_err(|cause| failed(WAL_DIRECTORY, cause))?;
         for entry in entries.iter().filter(|entry| entry.name.starts_with("xlogtemp.")) {
             let path = format!("{WAL_DIRECTORY}/{}", entry.name);
-            self.fs.remove(&path).map_err(|cause| failed(&path, cause))?;
+            self.cluster.fs.remove(&path).map_err(|cause| failed(&path, cause))?;
         }
         Ok(())
     }
@@ -327,12 +336,14 @@ impl Startup {
 
     fn apply(&self, record: &DecodedRecord, timeline: TimelineId, full_page_writes: &mut bool) -> Result<()> {
         if let Some(xid) = record.xid.valid() {
-            self.state.note_xid(xid)?;
+            self.cluster.transactions.note_xid(xid);
         }
-        if record.rmgr == RmgrId::Xlog {
-            self.apply_xlog(record, timeline, full_page_writes)
-        } else {
-            self.managers.get(record.rmgr)?.redo(&self.context, record)
+        match record.rmgr {
+            RmgrId::Xlog => self.apply_xlog(record, timeline, full_page_writes),
+            rmgr if redo::RESOURCE_MANAGERS.contains(&rmgr) => {
+                redo::redo(&self.cluster, &self.context, rmgr, record)
+            }
+            rmgr => self.managers.get(rmgr)?.redo(&self.context, record),
         }
     }
 
@@ -351,7 +362,7 @@ impl Startup {
                 if data.len() < 4 {
                     return Err(malformed("NEXTOID"));
                 }
-                self.state.replay_next_oid(kokkiri_primitives::ids::Oid(fields.u32(0)));
+                self.cluster.transactions.oids.set_next(kokkiri_primitives::ids::Oid(fields.u32(0)));
             }
             operation @ (xlog::CHECKPOINT_SHUTDOWN | xlog::CHECKPOINT_ONLINE) => {
                 let checkpoint = CheckPoint::decode(data).ok_or_else(|| malformed("checkpoint"))?;
@@ -363,7 +374,7 @@ impl Startup {
                         checkpoint.timeline
                     )));
                 }
-                self.state.replay_checkpoint(&checkpoint, shutdown)?;
+                self.cluster.transactions.replay_checkpoint(&checkpoint, shutdown);
             }
             xlog::END_OF_RECOVERY => {
                 let found = TimelineId(fields.u32(8));
@@ -393,25 +404,27 @@ impl Startup {
 
     /// Opens the log where it ended.
     fn open_log(&self, end: &LogEnd, checkpoint: &CheckPoint, full_page_writes: bool) -> Result<()> {
-        self.wal.start_insertion(&InsertStart {
+        self.cluster.wal.start_insertion(&InsertStart {
             timeline: checkpoint.timeline,
             end_of_log: end.end_of_log,
             last_record: end.last_record,
             redo: checkpoint.redo,
             last_page: end.last_page.clone(),
         });
-        self.wal.files().preallocate(checkpoint.timeline, end.end_of_log)?;
+        self.cluster.wal.files().preallocate(checkpoint.timeline, end.end_of_log)?;
         let critical = CriticalSection::enter();
         if let Some(aborted) = end.aborted {
-            let inserted =
-                self.wal.insert_overwrite_contrecord(&critical, xlog::overwrite_contrecord_record(aborted));
+            let inserted = self
+                .cluster
+                .wal
+                .insert_overwrite_contrecord(&critical, xlog::overwrite_contrecord_record(aborted));
             drop(critical);
-            self.wal.flush(inserted.end)?;
+            self.cluster.wal.flush(inserted.end)?;
             info!("successfully skipped missing contrecord at {aborted}");
         }
-        let wanted = self.wal.full_page_writes();
+        let wanted = self.cluster.wal.full_page_writes();
         if wanted != full_page_writes {
-            self.wal.change_full_page_writes(wanted);
+            self.cluster.wal.change_full_page_writes(wanted);
         }
         Ok(())
     }

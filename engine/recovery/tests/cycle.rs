@@ -1,4 +1,4 @@
-//! A cluster's life without transactions: made, started, changed, lost, recovered, checkpointed, shut
+//! A cluster's life: made, started, changed, lost, recovered, checkpointed, shut
 //! down. PostgreSQL's pg_controldata and pg_waldump read it, if KOKKIRI_PG_BIN names their directory.
 
 use std::path::{Path, PathBuf};
@@ -13,84 +13,23 @@ use kokkiri_primitives::ids::{
 use kokkiri_recovery::bootstrap::{bootstrap_wal, new_system_identifier};
 use kokkiri_recovery::checkpoint::{CheckpointMaker, CheckpointRequest, CheckpointSettings};
 use kokkiri_recovery::control_file::{ClusterState, ControlFile, ControlFileStore};
-use kokkiri_recovery::shared_state::{DelayPhase, SharedState};
 use kokkiri_recovery::startup::{ResourceManagers, Startup, StartupOutcome};
 use kokkiri_storage::file::{FileSystem, RealFileSystem};
 use kokkiri_storage::smgr::{Persistence, RelationFile};
 use kokkiri_storage::{
     BufferPool, CriticalSection, PageWriteGuard, Poison, PoolConfig, ReadMode, StorageManager,
 };
+use kokkiri_transaction::slru::SlruContext;
+use kokkiri_transaction::{TransactionOptions, TransactionSystem};
 use kokkiri_wal::Wal;
 use kokkiri_wal::log::WalOptions;
 use kokkiri_wal::record::{DecodedRecord, RecordBuilder, RegisterFlags};
 use kokkiri_wal::replay::{ReplayContext, ResourceManager};
 use kokkiri_wal::rmgr::RmgrId;
-use kokkiri_wal::xlog::{self, CheckPoint};
-use parking_lot::Mutex;
+use kokkiri_wal::xlog;
 
 const LOCATOR: RelFileLocator =
     RelFileLocator { tablespace: Oid(1663), database: Oid(5), number: RelFileNumber(16384) };
-
-/// The counters of a cluster in which nothing runs.
-#[derive(Default)]
-struct Counters(Mutex<CheckPoint>);
-
-impl SharedState for Counters {
-    fn start(&self, checkpoint: &CheckPoint) -> Result<()> {
-        *self.0.lock() = *checkpoint;
-        Ok(())
-    }
-
-    fn note_xid(&self, xid: TransactionId) -> Result<()> {
-        let mut counters = self.0.lock();
-        counters.next_xid = counters.next_xid.max(FullTransactionId::new(0, xid.next()));
-        Ok(())
-    }
-
-    fn replay_checkpoint(&self, checkpoint: &CheckPoint, shutdown: bool) -> Result<()> {
-        let mut counters = self.0.lock();
-        if shutdown || counters.next_xid < checkpoint.next_xid {
-            counters.next_xid = checkpoint.next_xid;
-        }
-        Ok(())
-    }
-
-    fn replay_next_oid(&self, next: Oid) {
-        self.0.lock().next_oid = next;
-    }
-
-    fn end_recovery(&self) -> Result<()> {
-        Ok(())
-    }
-
-    fn fill_checkpoint(&self, checkpoint: &mut CheckPoint, _shutdown: bool) {
-        let counters = self.0.lock();
-        checkpoint.next_xid = counters.next_xid;
-        checkpoint.next_oid = counters.next_oid;
-        checkpoint.next_multixact = counters.next_multixact;
-        checkpoint.oldest_xid = counters.oldest_xid;
-        checkpoint.oldest_xid_database = counters.oldest_xid_database;
-        checkpoint.oldest_multixact = counters.oldest_multixact;
-        checkpoint.oldest_multixact_database = counters.oldest_multixact_database;
-        checkpoint.oldest_active_xid = counters.next_xid.xid();
-    }
-
-    fn wait_for_delaying(&self, _phase: DelayPhase) -> Result<()> {
-        Ok(())
-    }
-
-    fn flush(&self) -> Result<u64> {
-        Ok(0)
-    }
-
-    fn log_running_transactions(&self) -> Result<()> {
-        Ok(())
-    }
-
-    fn truncate_old(&self) -> Result<()> {
-        Ok(())
-    }
-}
 
 /// Replays the test's only record: the byte to put on the page.
 struct FillManager;
@@ -109,7 +48,7 @@ struct Cluster {
     wal: Arc<Wal>,
     buffers: Arc<BufferPool>,
     control: Arc<ControlFileStore>,
-    counters: Arc<Counters>,
+    layers: Arc<kokkiri_transaction::Cluster>,
     maker: CheckpointMaker,
     outcome: StartupOutcome,
 }
@@ -131,7 +70,8 @@ fn file_system(path: &Path) -> Arc<dyn FileSystem> {
 fn directory(name: &str) -> PathBuf {
     let path = std::env::temp_dir().join(format!("kokkiri-recovery-{name}-{}", std::process::id()));
     let _ = std::fs::remove_dir_all(&path);
-    for inner in ["global", "pg_wal", "base/5"] {
+    let slrus = ["pg_xact", "pg_subtrans", "pg_multixact/offsets", "pg_multixact/members"];
+    for inner in ["global", "pg_wal", "base/5"].into_iter().chain(slrus) {
         std::fs::create_dir_all(path.join(inner)).expect("the temporary directory is writable");
     }
     let mut control = ControlFile::new(new_system_identifier(1), true, [7; 32]);
@@ -142,29 +82,34 @@ fn directory(name: &str) -> PathBuf {
 }
 
 fn start(path: &Path) -> Cluster {
+    let new = !path.join("pg_xact/0000").exists();
     let fs = file_system(path);
     let poison = Poison::leak();
     let control = Arc::new(ControlFileStore::open(Arc::clone(&fs)).expect("it was written"));
-    let wal = Wal::new(Arc::clone(&fs), ProcessArray::new(8, 1), poison, &options(&control.read()))
+    let processes = ProcessArray::new(8, 1);
+    let wal = Wal::new(Arc::clone(&fs), Arc::clone(&processes), poison, &options(&control.read()))
         .expect("the options are valid");
     let storage = Arc::new(StorageManager::new(Arc::clone(&fs), poison, 64));
     let config = PoolConfig { frames: 64, ..PoolConfig::default() };
     let buffers = Arc::new(BufferPool::new(storage, Arc::clone(&wal) as _, config));
-    let counters = Arc::new(Counters::default());
+    let context = SlruContext { fs: Arc::clone(&fs), wal: Arc::clone(&wal), poison };
+    let start = control.read().checkpoint_copy;
+    let transactions = TransactionSystem::new(context, 8, &start, TransactionOptions::default());
+    if new {
+        transactions.bootstrap().expect("the disk works");
+    }
+    let layers =
+        kokkiri_transaction::Cluster::new(Arc::clone(&buffers), Arc::clone(&wal), processes, transactions);
     let mut managers = ResourceManagers::default();
     managers.register(RmgrId::Generic, Arc::new(FillManager));
     let maker = CheckpointMaker::new(
-        Arc::clone(&wal),
-        Arc::clone(&buffers),
+        Arc::clone(&layers),
         Arc::clone(&control),
-        Arc::clone(&counters) as _,
         CheckpointSettings { max_wal_size_mb: 4, min_wal_size_mb: 2, ..CheckpointSettings::default() },
     );
     let startup = Startup {
-        fs,
-        wal: Arc::clone(&wal),
+        cluster: Arc::clone(&layers),
         control: Arc::clone(&control),
-        state: Arc::clone(&counters) as _,
         managers,
         context: ReplayContext::new(Arc::clone(&buffers)),
         parameters: control.read().parameters,
@@ -174,7 +119,7 @@ fn start(path: &Path) -> Cluster {
         maker.make(CheckpointRequest::END_OF_RECOVERY, &mut |_| Ok(())).expect("the disk works");
     }
     startup.enter_production().expect("the disk works");
-    Cluster { wal, buffers, control, counters, maker, outcome }
+    Cluster { wal, buffers, control, layers, maker, outcome }
 }
 
 impl Cluster {
@@ -237,7 +182,7 @@ fn what_was_flushed_survives_and_the_rest_does_not() {
     assert_eq!(second.outcome.end_of_log, durable);
     assert_eq!([0, 1, 2].map(|block| second.page(block).bytes()[100]), [3, 2, 0]);
     assert!(second.page(2).lsn() < lost);
-    assert_eq!(second.counters.0.lock().next_xid, FullTransactionId(753));
+    assert_eq!(second.layers.transactions.xids.next(), FullTransactionId(753));
     let control = second.control.read();
     assert_eq!(control.state, ClusterState::InProduction);
     assert_eq!(control.checkpoint_copy.redo, control.checkpoint);
@@ -319,7 +264,14 @@ fn witnesses(path: &Path, state: &str) {
     assert!(control.contains(&format!("state:               {state}")), "{control}");
     assert!(errors.is_empty(), "{errors}");
     let (records, errors) = run("pg_waldump", &["-p", &format!("{data}/pg_wal"), "-s", "0/100028"]);
-    for expected in ["CHECKPOINT_SHUTDOWN", "CHECKPOINT_REDO", "CHECKPOINT_ONLINE", "FPI", "rmgr: Generic"] {
+    for expected in [
+        "CHECKPOINT_SHUTDOWN",
+        "RUNNING_XACTS",
+        "CHECKPOINT_REDO",
+        "CHECKPOINT_ONLINE",
+        "FPI",
+        "rmgr: Generic",
+    ] {
         assert!(records.contains(expected), "{expected} is missing in\n{records}");
     }
     assert!(errors.contains("invalid record length"), "{errors}");

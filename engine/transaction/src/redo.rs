@@ -27,8 +27,8 @@ pub const RESOURCE_MANAGERS: [RmgrId; 5] =
 pub struct TransactionRedo(pub Arc<Cluster>);
 
 impl ResourceManager for TransactionRedo {
-    fn redo(&self, _context: &ReplayContext, record: &DecodedRecord) -> Result<()> {
-        redo(&self.0, record.rmgr, record)
+    fn redo(&self, context: &ReplayContext, record: &DecodedRecord) -> Result<()> {
+        redo(&self.0, context, record.rmgr, record)
     }
 }
 
@@ -36,10 +36,10 @@ impl ResourceManager for TransactionRedo {
 ///
 /// # Errors
 /// XX001 for bytes that can't be what was written, XX000 for an unknown kind of record, and I/O.
-pub fn redo(cluster: &Cluster, rmgr: RmgrId, record: &DecodedRecord) -> Result<()> {
+pub fn redo(cluster: &Cluster, context: &ReplayContext, rmgr: RmgrId, record: &DecodedRecord) -> Result<()> {
     match rmgr {
-        RmgrId::Transaction => redo_transaction(cluster, record),
-        RmgrId::Storage => redo_storage(cluster, record),
+        RmgrId::Transaction => redo_transaction(cluster, context, record),
+        RmgrId::Storage => redo_storage(cluster, context, record),
         RmgrId::Clog => {
             if let Some((oldest, database)) = cluster.transactions.clog.redo(record)? {
                 cluster.transactions.set_oldest_xid(oldest, database);
@@ -57,10 +57,10 @@ pub fn redo(cluster: &Cluster, rmgr: RmgrId, record: &DecodedRecord) -> Result<(
     }
 }
 
-fn redo_transaction(cluster: &Cluster, record: &DecodedRecord) -> Result<()> {
+fn redo_transaction(cluster: &Cluster, context: &ReplayContext, record: &DecodedRecord) -> Result<()> {
     match record.operation() & XACT_OPERATION_MASK {
-        XACT_COMMIT | XACT_COMMIT_PREPARED => redo_end(cluster, record, XidStatus::Committed),
-        XACT_ABORT | XACT_ABORT_PREPARED => redo_end(cluster, record, XidStatus::Aborted),
+        XACT_COMMIT | XACT_COMMIT_PREPARED => redo_end(cluster, context, record, XidStatus::Committed),
+        XACT_ABORT | XACT_ABORT_PREPARED => redo_end(cluster, context, record, XidStatus::Aborted),
         // Of use to readers on a standby only.
         XACT_ASSIGNMENT | XACT_INVALIDATIONS => Ok(()),
         XACT_PREPARE => Err(Error::not_supported("replay of prepared transactions")),
@@ -68,7 +68,12 @@ fn redo_transaction(cluster: &Cluster, record: &DecodedRecord) -> Result<()> {
     }
 }
 
-fn redo_end(cluster: &Cluster, record: &DecodedRecord, status: XidStatus) -> Result<()> {
+fn redo_end(
+    cluster: &Cluster,
+    context: &ReplayContext,
+    record: &DecodedRecord,
+    status: XidStatus,
+) -> Result<()> {
     let body = TransactionRecord::decode(record)?;
     let xid = body.prepared.unwrap_or(record.xid);
     let latest = body.sub_xids.iter().copied().fold(xid, TransactionId::newer);
@@ -79,17 +84,23 @@ fn redo_end(cluster: &Cluster, record: &DecodedRecord, status: XidStatus) -> Res
         pins.set(&critical, status, None);
     }
     for locator in body.dropped_files {
+        for fork in Fork::ALL {
+            context.forget_invalid_pages(locator, fork, BlockNumber(0));
+        }
         cluster.delete_relation_files(RelationFile::permanent(locator), true)?;
     }
     Ok(())
 }
 
-fn redo_storage(cluster: &Cluster, record: &DecodedRecord) -> Result<()> {
+fn redo_storage(cluster: &Cluster, context: &ReplayContext, record: &DecodedRecord) -> Result<()> {
     match StorageRecord::decode(record)? {
         StorageRecord::Create { locator, fork } => {
             cluster.storage.create(RelationFile::permanent(locator), fork, true)
         }
         StorageRecord::Truncate { locator, blocks, main, vm, fsm } => {
+            if main {
+                context.forget_invalid_pages(locator, Fork::Main, blocks);
+            }
             truncate(cluster, locator, blocks, (main, vm, fsm))
         }
     }

@@ -114,6 +114,12 @@ impl Geometry {
         segment + before + rest.saturating_sub(SHORT_HEADER_SIZE)
     }
 
+    /// The page boundary, if `lsn` is just behind a page's header: nothing of a record lies between.
+    pub fn without_header(self, lsn: Lsn) -> Lsn {
+        let page = page_start(lsn);
+        if lsn == page + self.header_size(page) { page } else { lsn }
+    }
+
     /// Name of the segment's file: timeline and number, 24 hexadecimal digits.
     pub fn file_name(self, timeline: TimelineId, segment: SegmentNumber) -> String {
         let per_id = 0x1_0000_0000 / self.segment_size;

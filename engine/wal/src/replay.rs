@@ -179,9 +179,8 @@ impl ReplayContext {
 
     /// The page, zeroed or about to be overwritten, in a relation extended as needed.
     fn zeroed(&self, block: &DecodedBlock, lock: RedoLock) -> Result<PageWriteGuard> {
-        let file = self.file_of(block)?;
-        let exists = block.block.0 < self.buffers.storage_manager().blocks(file, block.fork)?;
-        let guard = if exists {
+        let (file, blocks) = self.file_of(block)?;
+        let guard = if block.block.0 < blocks {
             self.buffers.read_zeroed(file, block.fork, block.block)?
         } else {
             self.buffers.extend_to(file, block.fork, block.block.0 + 1)?.write()
@@ -193,8 +192,7 @@ impl ReplayContext {
     }
 
     fn read_existing(&self, block: &DecodedBlock, lock: RedoLock) -> Result<Option<PageWriteGuard>> {
-        let file = self.file_of(block)?;
-        let blocks = self.buffers.storage_manager().blocks(file, block.fork)?;
+        let (file, blocks) = self.file_of(block)?;
         if block.block.0 >= blocks {
             self.note_invalid(block, false);
             return Ok(None);
@@ -211,12 +209,19 @@ impl ReplayContext {
         Ok(Some(guard))
     }
 
-    /// The relation's files, created if missing: it may be dropped later in the WAL, and until then its
-    /// data are worth keeping.
-    fn file_of(&self, block: &DecodedBlock) -> Result<RelationFile> {
+    /// The relation's files and their length. They are created if missing: the relation may be dropped
+    /// later in the WAL, and until then its data are worth keeping.
+    fn file_of(&self, block: &DecodedBlock) -> Result<(RelationFile, u32)> {
         let file = RelationFile::new(block.locator, Persistence::Permanent);
-        self.buffers.storage_manager().create(file, block.fork, true)?;
-        Ok(file)
+        let storage = self.buffers.storage_manager();
+        match storage.blocks(file, block.fork) {
+            Ok(blocks) => Ok((file, blocks)),
+            Err(error) if error.sqlstate() == SqlState::UNDEFINED_FILE => {
+                storage.create(file, block.fork, true)?;
+                Ok((file, storage.blocks(file, block.fork)?))
+            }
+            Err(error) => Err(error),
+        }
     }
 
     fn note_invalid(&self, block: &DecodedBlock, present: bool) {

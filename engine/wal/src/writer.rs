@@ -91,6 +91,7 @@ impl Wal {
     /// # Errors
     /// XX000 if `lsn` is past the end of the log (a page with a corrupt LSN), 57P02 after a crash.
     pub fn flush(&self, lsn: Lsn) -> Result<()> {
+        let lsn = self.geometry.without_header(lsn);
         if lsn <= self.flushed_lsn() || !self.insertion_allowed() {
             return Ok(());
         }
@@ -107,7 +108,7 @@ impl Wal {
 
     /// Completes when the log is durable up to `lsn`: how a session waits for its commit.
     pub fn wait_flushed(&self, lsn: Lsn) -> FlushWait<'_> {
-        FlushWait { wal: self, lsn, id: None }
+        FlushWait { wal: self, lsn: self.geometry.without_header(lsn), id: None }
     }
 
     fn check_flushed(&self, lsn: Lsn) -> Result<()> {

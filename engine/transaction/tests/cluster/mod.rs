@@ -17,6 +17,7 @@ use kokkiri_wal::Wal;
 use kokkiri_wal::log::{InsertStart, WalOptions};
 use kokkiri_wal::position::{Geometry, SegmentNumber};
 use kokkiri_wal::reader::{ReadOutcome, WalReader};
+use kokkiri_wal::replay::ReplayContext;
 use kokkiri_wal::rmgr::RmgrId;
 use kokkiri_wal::xlog::CheckPoint;
 
@@ -108,11 +109,13 @@ impl Directory {
         let cluster = self.assemble(TransactionOptions::default());
         let mut reader = WalReader::new(self.file_system(), geometry(), TimelineId(1), SYSTEM_IDENTIFIER);
         reader.seek(first_segment().end_of_log);
+        let context = ReplayContext::new(Arc::clone(&cluster.buffers));
         while let ReadOutcome::Record(record) = reader.read().expect("the WAL is readable") {
             let rmgr = record.rmgr;
             cluster.transactions.note_xid(record.xid);
             if rmgr != RmgrId::Xlog {
-                kokkiri_transaction::redo::redo(&cluster, rmgr, &record).expect("the record is ours");
+                kokkiri_transaction::redo::redo(&cluster, &context, rmgr, &record)
+                    .expect("the record is ours");
             }
         }
         let start = InsertStart {
