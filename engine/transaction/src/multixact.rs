@@ -22,7 +22,7 @@ mod redo;
 
 use std::collections::HashMap;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU32, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU32, Ordering};
 
 use kokkiri_primitives::{Error, Lsn, MultiXactId, Oid, ProcNumber, Result, TransactionId, error};
 use kokkiri_storage::CriticalSection;
@@ -147,6 +147,7 @@ pub struct MultiXacts {
     oldest_visible: Box<[AtomicU32]>,
     freeze_max_age: u32,
     truncation: Mutex<()>,
+    vacuum_wanted: AtomicBool,
 }
 
 impl MultiXacts {
@@ -176,6 +177,7 @@ impl MultiXacts {
             oldest_visible: zeros(),
             freeze_max_age,
             truncation: Mutex::new(()),
+            vacuum_wanted: AtomicBool::new(false),
         }
     }
 
@@ -191,6 +193,11 @@ impl MultiXacts {
 
     pub fn limits(&self) -> MultiXactLimits {
         self.counters.lock().limits
+    }
+
+    /// True, once, if ids are running out and autovacuum should start at once.
+    pub fn take_vacuum_wanted(&self) -> bool {
+        self.vacuum_wanted.swap(false, Ordering::Relaxed)
     }
 
     /// Announces that the backend's transaction may become a member of sets from now on. To be called
@@ -309,6 +316,9 @@ impl MultiXacts {
         let mut counters = self.counters.lock();
         let multi = if counters.next.is_valid() { counters.next } else { MultiXactId::FIRST };
         let limits = counters.limits;
+        if !multi.precedes(limits.vacuum) && (multi.0.is_multiple_of(65536) || !multi.precedes(limits.stop)) {
+            self.vacuum_wanted.store(true, Ordering::Relaxed);
+        }
         if !multi.precedes(limits.stop) {
             return Err(error!(
                 PROGRAM_LIMIT_EXCEEDED,

@@ -496,3 +496,26 @@ fn snapshots_see_whole_transactions() {
         cluster.transactions.xids.next().xid()
     );
 }
+
+/// Not a benchmark to compare with, but a bound: an idle crowd must not make snapshots expensive.
+#[test]
+fn a_short_transaction_is_cheap() {
+    let directory = Directory::new("cheap");
+    let cluster = directory.create();
+    let idle: Vec<Client> = (0..60).map(|_| Client::new(&cluster)).collect();
+    let client = &idle[59];
+    let started = std::time::Instant::now();
+    let rounds = 20_000;
+    for _ in 0..rounds {
+        let transaction = client.begin();
+        transaction
+            .lock(LockTag::relation(Oid(5), Oid(16400)), LockMode::AccessShare, WaitPolicy::Block)
+            .expect("free");
+        drop(transaction.snapshot());
+        let ticket = transaction.prepare_commit().expect("nothing fails");
+        ticket.finish();
+    }
+    let each = started.elapsed() / rounds;
+    assert!(each < std::time::Duration::from_micros(50), "{each:?} for an empty transaction");
+    println!("{each:?} for an empty transaction");
+}

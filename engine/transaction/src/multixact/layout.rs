@@ -100,4 +100,26 @@ mod tests {
         assert_eq!(member_places(MEMBERS_PER_PAGE - 1), (8163, 8176));
         assert_eq!((member_page(MEMBERS_PER_PAGE - 1), member_page(MEMBERS_PER_PAGE)), (0, 1));
     }
+
+    /// The files of PostgreSQL 18.4 after 777 locked a row FOR SHARE, 778 FOR KEY SHARE, 779 FOR SHARE.
+    #[test]
+    fn bytes_are_those_of_postgresql() {
+        let sets: [(u32, &[(u32, u8)]); 2] =
+            [(1, &[(777, 1), (778, 0)]), (3, &[(777, 1), (778, 0), (779, 1)])];
+        let (mut offsets, mut members) = ([0; BLOCK_SIZE], [0; BLOCK_SIZE]);
+        for (multi, (start, set)) in (1..).map(MultiXactId).zip(sets) {
+            put_offset(&mut offsets, multi, start);
+            put_offset(&mut offsets, multi.next(), start + set.len() as u32);
+            for (at, (xid, status)) in (start..).zip(set) {
+                put_member(&mut members, at, TransactionId(*xid), *status);
+            }
+        }
+        let words: Vec<u32> = (0..6).map(|n| get(&offsets, n * 4)).collect();
+        assert_eq!(words, [0, 1, 3, 6, 0, 0]);
+        let observed = [
+            0, 1, 0, 1, 0, 0, 0, 0, 9, 3, 0, 0, 10, 3, 0, 0, 9, 3, 0, 0, 0, 1, 0, 0, 10, 3, 0, 0, 11, 3, 0,
+            0, 0, 0, 0, 0, 0, 0, 0, 0,
+        ];
+        assert_eq!(members[..40], observed);
+    }
 }
