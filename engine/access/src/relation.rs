@@ -8,8 +8,9 @@ mod index;
 mod options;
 
 use std::sync::Arc;
+use std::sync::atomic::{AtomicU32, Ordering};
 
-use kokkiri_primitives::{Oid, RelFileLocator};
+use kokkiri_primitives::{BlockNumber, Oid, RelFileLocator};
 use kokkiri_types::TupleDesc;
 
 pub use index::{Comparator, IndexColumn, IndexDescriptor, IndexKey};
@@ -130,6 +131,7 @@ pub struct Relation {
     pub indexes: Vec<Arc<IndexDescriptor>>,
     /// In the system schema: pruning uses the catalog's horizon, and no logical output.
     pub is_catalog: bool,
+    pub insert_targets: InsertTargets,
 }
 
 impl Relation {
@@ -184,6 +186,31 @@ impl Relation {
     }
 }
 
+/// Blocks that got the last insertions: hints, one for each of a few groups of backends, so that
+/// concurrent writers don't meet on one page. Starts out empty with every new descriptor.
+#[derive(Debug, Default)]
+pub struct InsertTargets([AtomicU32; InsertTargets::GROUPS]);
+
+impl InsertTargets {
+    const GROUPS: usize = 16;
+
+    /// Stored as block number plus one; zero is none.
+    pub fn get(&self, backend: usize) -> Option<BlockNumber> {
+        self.0[backend % Self::GROUPS].load(Ordering::Relaxed).checked_sub(1).map(BlockNumber)
+    }
+
+    pub fn set(&self, backend: usize, block: Option<BlockNumber>) {
+        self.0[backend % Self::GROUPS]
+            .store(block.map_or(0, |block| block.0.wrapping_add(1)), Ordering::Relaxed);
+    }
+}
+
+impl Clone for InsertTargets {
+    fn clone(&self) -> Self {
+        Self::default()
+    }
+}
+
 /// A set of 0-based attribute positions.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct AttributeSet(Vec<u64>);
@@ -212,6 +239,15 @@ impl AttributeSet {
 
     pub fn intersects(&self, other: &Self) -> bool {
         self.0.iter().zip(&other.0).any(|(word, more)| word & more != 0)
+    }
+
+    /// The members in rising order.
+    pub fn iter(&self) -> impl Iterator<Item = usize> + '_ {
+        let members = |(index, word): (usize, &u64)| {
+            let word = *word;
+            (0..64).filter(move |bit| word & 1 << bit != 0).map(move |bit| index * 64 + bit)
+        };
+        self.0.iter().enumerate().flat_map(members)
     }
 
     pub fn is_empty(&self) -> bool {

@@ -3,8 +3,10 @@
 //! Realises: `heaptoast.c`, `toast_internals.c`, `detoast.c`. A row longer than the threshold has its
 //! widest values compressed, then moved to chunks in the table's TOAST relation, until it is short enough.
 
+pub mod chunk_index;
 pub mod compression;
 pub mod pglz;
+pub mod store;
 
 use kokkiri_primitives::BLOCK_SIZE;
 

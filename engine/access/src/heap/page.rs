@@ -202,7 +202,7 @@ pub fn mark_locked(
     page: &mut Page,
     block: BlockNumber,
     record: &Lock,
-    command: Option<CommandId>,
+    command: Option<StoredCommand>,
 ) -> Result<()> {
     change_header(page, record.offset, |header| {
         record.infobits.apply(header);
@@ -211,8 +211,8 @@ pub fn mark_locked(
             header.ctid = ItemPointer::new(block, record.offset);
         }
         header.xmax = record.xmax;
-        if let Some(cid) = command {
-            StoredCommand { cid, is_combo: false }.store(header);
+        if let Some(command) = command {
+            command.store(header);
         }
     })
 }

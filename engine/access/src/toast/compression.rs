@@ -3,7 +3,7 @@
 use kokkiri_primitives::{Error, Result};
 
 use super::pglz;
-use crate::tuple::varlena::{COMPRESSED_HEADER_SIZE, CompressionMethod, LONG_HEADER_SIZE, compressed_header};
+use crate::tuple::varlena::{COMPRESSED_HEADER_SIZE, CompressionMethod, compressed_header};
 
 /// Compresses a payload into the stored form of an inline compressed value. `None` if that would not
 /// save space.
@@ -18,9 +18,9 @@ pub fn compress(method: CompressionMethod, payload: &[u8]) -> Option<Vec<u8>> {
             data
         }
     };
-    // At least two bytes must be saved, or alignment could eat the gain.
+    // More than two bytes must be saved, or alignment could eat the gain.
     let stored_size = data.len() + COMPRESSED_HEADER_SIZE;
-    if stored_size >= payload.len() + LONG_HEADER_SIZE - 2 {
+    if stored_size + 2 >= payload.len() {
         return None;
     }
     let mut stored = Vec::with_capacity(stored_size);
