@@ -8,7 +8,7 @@
 //! writer itself, or the two would wait for each other.
 
 use std::cell::Cell;
-use std::sync::atomic::{AtomicU32, AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU32, AtomicU64, Ordering};
 
 use kokkiri_primitives::ids::Lsn;
 use parking_lot::{Condvar, Mutex, MutexGuard};
@@ -29,6 +29,8 @@ struct InsertionLock {
     held: Mutex<()>,
     /// Everything before it is copied, as far as the holder is concerned.
     position: AtomicU64,
+    /// A holder panicked: what it had reserved may never be filled.
+    broken: AtomicBool,
     /// Start of the last record inserted under this lock that matters for checkpoint timing.
     last_important: AtomicU64,
     waiters: AtomicU32,
@@ -41,6 +43,7 @@ impl InsertionLock {
         Self {
             held: Mutex::new(()),
             position: AtomicU64::new(FREE),
+            broken: AtomicBool::new(false),
             last_important: AtomicU64::new(0),
             waiters: AtomicU32::new(0),
             waiting: Mutex::new(()),
@@ -142,6 +145,11 @@ impl InsertionLocks {
         reserved.min(Lsn(slowest))
     }
 
+    /// True if an insertion was cut off by a panic. Asked after waiting: nothing behind may be written.
+    pub fn are_broken(&self) -> bool {
+        self.0.iter().any(|lock| lock.broken.load(Ordering::SeqCst))
+    }
+
     /// Start of the latest record that matters for checkpoint timing: `GetLastImportantRecPtr`.
     pub fn last_important(&self) -> Lsn {
         let latest = self.0.iter().map(|lock| lock.last_important.load(Ordering::Acquire)).max();
@@ -167,6 +175,10 @@ impl<'a> HeldLock<'a> {
 
 impl Drop for HeldLock<'_> {
     fn drop(&mut self) {
+        // Said before waiters go on: they must not take the hole for a record.
+        if std::thread::panicking() {
+            self.lock.broken.store(true, Ordering::SeqCst);
+        }
         self.lock.publish(FREE);
     }
 }
@@ -196,6 +208,7 @@ mod tests {
             assert_eq!(waiter.join().expect("no panic"), Lsn(300));
         });
         assert_eq!(locks.wait_for_all(Lsn(400), reserved), reserved);
+        assert!(!locks.are_broken());
         drop(locks.acquire_all());
         assert_eq!(locks.wait_for_all(Lsn(400), reserved), reserved);
     }

@@ -97,7 +97,7 @@ impl Wal {
         }
         self.poison.check()?;
         let wanted = lsn.max(Lsn(self.write_requested.load(Ordering::Acquire)));
-        self.finished_up_to(wanted);
+        self.finished_up_to(wanted)?;
         let writer = self.lock_writer();
         if lsn > self.flushed_lsn() {
             self.poison.check()?;
@@ -122,9 +122,16 @@ impl Wal {
     }
 
     /// Waits for insertions before `target`; returns how far everything is copied.
-    fn finished_up_to(&self, target: Lsn) -> Lsn {
+    ///
+    /// # Errors
+    /// A PANIC, if an insertion was cut off: what was reserved behind it can't be made durable.
+    fn finished_up_to(&self, target: Lsn) -> Result<Lsn> {
         let reserved = self.reserved_end();
-        self.locks.wait_for_all(target.min(reserved), reserved)
+        let finished = self.locks.wait_for_all(target.min(reserved), reserved);
+        if self.locks.are_broken() {
+            return Err(self.poison.panic_with(Error::internal("a WAL insertion was cut off")));
+        }
+        Ok(finished)
     }
 
     fn lock_writer(&self) -> HeldWriter<'_> {
@@ -142,7 +149,7 @@ impl Wal {
         {
             std::thread::sleep(settings.commit_delay);
         }
-        let finished = self.finished_up_to(target);
+        let finished = self.finished_up_to(target)?;
         let state = writer.state.as_mut().expect("held until dropped");
         self.write(state, WriteRequest { write: finished, flush: finished }, false)
     }
@@ -154,7 +161,9 @@ impl Wal {
 
     /// Writes the page that ends at `old_end`, whose slot an inserter needs.
     pub(crate) fn write_to_make_room(&self, old_end: Lsn) {
-        self.finished_up_to(old_end);
+        if let Err(error) = self.finished_up_to(old_end) {
+            panic!("{}", error.message());
+        }
         let mut writer = self.lock_writer();
         if self.written_lsn() >= old_end {
             return;
@@ -315,7 +324,7 @@ impl Wal {
         if target <= self.flushed_lsn() {
             return Ok(false);
         }
-        self.finished_up_to(target);
+        self.finished_up_to(target)?;
         let mut writer = self.lock_writer();
         let state = writer.state.as_mut().expect("held until dropped");
         let flush = if self.flush_is_due(state, target) { target } else { Lsn::INVALID };
@@ -396,7 +405,7 @@ impl Future for FlushWait<'_> {
         if wal.writer.is_locked() {
             return Poll::Pending;
         }
-        wal.finished_up_to(lsn);
+        wal.finished_up_to(lsn)?;
         let Some(state) = wal.writer.try_lock() else {
             return Poll::Pending;
         };
