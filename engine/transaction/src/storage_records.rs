@@ -3,9 +3,12 @@
 //! Realises: storage_xlog.h, `smgr_redo`, `RelationTruncate`.
 
 use kokkiri_primitives::{BlockNumber, Error, Fork, RelFileLocator, Result};
-use kokkiri_storage::RelationFile;
-use kokkiri_wal::record::{DecodedRecord, RecordBuilder, SPECIAL_REL_UPDATE};
+use kokkiri_storage::{
+    CriticalSection, PageWriteGuard, Persistence, RelationFile, WalBarrier, free_space_map, visibility_map,
+};
+use kokkiri_wal::record::{DecodedRecord, RecordBuilder, RegisterFlags, SPECIAL_REL_UPDATE};
 use kokkiri_wal::rmgr::RmgrId;
+use kokkiri_wal::xlog;
 
 use crate::bytes::{Reader, put_locator};
 use crate::cluster::Cluster;
@@ -53,7 +56,7 @@ impl StorageRecord {
                 let locator = data.locator()?;
                 let number = data.u32()?;
                 let fork = u8::try_from(number).ok().and_then(|number| Fork::try_from(number).ok());
-                let fork = fork.ok_or_else(|| kokkiri_wal::xlog::malformed("storage", record.lsn))?;
+                let fork = fork.ok_or_else(|| xlog::malformed("storage", record.lsn))?;
                 Ok(Self::Create { locator, fork })
             }
             SMGR_TRUNCATE => {
@@ -74,22 +77,35 @@ impl Cluster {
         self.storage.unlink(relation, in_replay)
     }
 
-    /// Cuts a relation's main fork to `blocks` and its maps with it. A map is cut to nothing: what it said
-    /// of the remaining blocks is a hint that vacuum makes anew.
+    /// Cuts a relation's main fork to `blocks`, and its maps to what they say of the blocks that remain.
     pub(crate) fn truncate_forks(
         &self,
         relation: RelationFile,
         blocks: BlockNumber,
         (main, vm, fsm): (bool, bool, bool),
     ) -> Result<()> {
-        for (fork, cut, to) in
-            [(Fork::VisibilityMap, vm, 0), (Fork::FreeSpaceMap, fsm, 0), (Fork::Main, main, blocks.0)]
-        {
-            if cut && self.storage.exists(relation, fork)? && self.storage.blocks(relation, fork)? > to {
-                self.buffers.drop_fork(relation, fork, BlockNumber(to))?;
-                self.storage.truncate(relation, fork, to)?;
+        let log = |guard: &mut PageWriteGuard, critical: &CriticalSection| {
+            let wanted = relation.persistence == Persistence::Permanent && self.wal.insertion_allowed();
+            if wanted && self.wal.hints_are_logged() {
+                let mut record = RecordBuilder::new(RmgrId::Xlog, xlog::FPI);
+                record.register(0, guard, RegisterFlags::FORCE_IMAGE);
+                self.wal.insert(critical, record);
             }
+        };
+        if vm && let Some(to) = visibility_map::prepare_truncate(&self.buffers, relation, blocks.0, log)? {
+            self.cut_fork(relation, Fork::VisibilityMap, to)?;
+        }
+        if fsm && let Some(to) = free_space_map::prepare_truncate(&self.buffers, relation, blocks.0, log)? {
+            self.cut_fork(relation, Fork::FreeSpaceMap, to)?;
+        }
+        if main && self.storage.blocks(relation, Fork::Main)? > blocks.0 {
+            self.cut_fork(relation, Fork::Main, blocks.0)?;
         }
         Ok(())
+    }
+
+    fn cut_fork(&self, relation: RelationFile, fork: Fork, blocks: u32) -> Result<()> {
+        self.buffers.drop_fork(relation, fork, BlockNumber(blocks))?;
+        self.storage.truncate(relation, fork, blocks)
     }
 }

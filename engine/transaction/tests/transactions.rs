@@ -10,9 +10,9 @@ use std::sync::{Arc, Mutex};
 
 use cluster::{Client, Directory, FIRST_XID};
 use kokkiri_primitives::{
-    CommandId, Fork, MultiXactId, Oid, RelFileLocator, RelFileNumber, SqlState, TransactionId,
+    BlockNumber, CommandId, Fork, MultiXactId, Oid, RelFileLocator, RelFileNumber, SqlState, TransactionId,
 };
-use kokkiri_storage::RelationFile;
+use kokkiri_storage::{RelationFile, free_space_map};
 use kokkiri_transaction::transaction::records::DroppedStatistics;
 use kokkiri_transaction::{
     BeginOptions, HorizonKind, Invalidation, IsolationLevel, LockMode, LockTag, MultiXactMember,
@@ -184,6 +184,30 @@ fn files_follow_their_transaction() {
     creating.abort();
     let size = |number: u32| std::fs::metadata(directory.path().join(format!("base/5/{number}")));
     assert!(size(20003).map_or(true, |file| file.len() == 0));
+}
+
+#[test]
+fn a_truncation_cuts_the_maps_too() {
+    let directory = Directory::new("truncate");
+    let cluster = directory.create();
+    let client = Client::new(&cluster);
+    let rel = relation(20001);
+    let transaction = client.begin();
+    transaction.create_storage(rel, true).expect("created");
+    cluster.buffers.extend(rel, Fork::Main, 10, None).expect("room");
+    let record_free = |block, space| {
+        free_space_map::record_free_space(&cluster.buffers, rel, BlockNumber(block), space).expect("recorded")
+    };
+    record_free(2, 4000);
+    record_free(8, 6000);
+    let free_at = |block| {
+        free_space_map::recorded_free_space(&cluster.buffers, rel, BlockNumber(block)).expect("readable")
+    };
+    assert!(free_at(2) > 0 && free_at(8) > 0);
+    transaction.truncate_storage(rel, BlockNumber(5), true).expect("cut");
+    assert_eq!(cluster.storage.blocks(rel, Fork::Main).expect("there"), 5);
+    assert!(free_at(2) > 0 && free_at(8) == 0);
+    transaction.commit().expect("the disk works");
 }
 
 #[test]
