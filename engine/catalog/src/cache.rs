@@ -20,6 +20,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 
 use dashmap::DashMap;
 use kokkiri_primitives::Oid;
+use kokkiri_transaction::Invalidation;
 
 use crate::lookup::{Key, Lookup};
 
@@ -49,6 +50,40 @@ pub enum Stale {
     Relation(Oid),
     /// All answers.
     Everything,
+}
+
+impl Stale {
+    /// The message that carries it; `database` is zero for a shared catalog.
+    pub fn to_message(&self, database: Oid) -> Invalidation {
+        match self {
+            Stale::Rows(lookup, hash) => {
+                Invalidation::CatalogCache { cache: lookup.number(), database, hash: *hash }
+            }
+            Stale::Relation(relation) => Invalidation::Relation { database, relation: *relation },
+            Stale::Everything => Invalidation::Relation { database, relation: Oid::INVALID },
+        }
+    }
+
+    /// What a message says, with the database it is about (zero for the shared catalogs); `None` if it
+    /// is not for this cache.
+    pub fn from_message(message: &Invalidation) -> Option<(Oid, Self)> {
+        Some(match *message {
+            Invalidation::CatalogCache { cache, database, hash } => {
+                (database, Stale::Rows(Lookup::from_number(cache)?, hash))
+            }
+            Invalidation::Relation { database, relation } if relation.is_valid() => {
+                (database, Stale::Relation(relation))
+            }
+            Invalidation::Relation { database, .. }
+            | Invalidation::Catalog { database, .. }
+            | Invalidation::RelationMap { database } => (database, Stale::Everything),
+            Invalidation::Storage { .. }
+            | Invalidation::Snapshot { .. }
+            | Invalidation::RelationSync { .. } => {
+                return None;
+            }
+        })
+    }
 }
 
 /// The cache of one database, or of the shared catalogs.

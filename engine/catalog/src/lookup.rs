@@ -17,6 +17,15 @@ macro_rules! lookups {
         impl Lookup {
             pub const ALL: &'static [Lookup] = &[$(Lookup::$name),+];
 
+            /// Number in invalidation messages.
+            pub fn number(self) -> i8 {
+                self as i8
+            }
+
+            pub fn from_number(number: i8) -> Option<Self> {
+                Self::ALL.get(usize::try_from(number).ok()?).copied()
+            }
+
             pub fn catalog(self) -> Oid {
                 match self { $(Lookup::$name => Oid($catalog)),+ }
             }

@@ -11,7 +11,7 @@ use kokkiri_primitives::{Oid, Result, bail};
 use kokkiri_types::{Value, ValueRef};
 
 use crate::row::Field;
-use crate::row::array::{self, AclItemBytes};
+use crate::row::array;
 
 /// A set of privileges, a bit each as in PostgreSQL's `AclMode`.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -242,16 +242,29 @@ impl Acl {
     }
 }
 
-impl Field for Acl {
+impl Field for AclItem {
     fn from_value(value: ValueRef<'_>) -> Option<Self> {
-        let ValueRef::Bytes(payload) = value else { return None };
-        let items = array::decode::<AclItemBytes>(payload);
-        Some(Self(items.into_iter().map(|item| AclItem::from_bytes(item.0)).collect()))
+        match value {
+            ValueRef::Fixed16(bytes) => Some(Self::from_bytes(bytes)),
+            _ => None,
+        }
     }
 
     fn into_value(self) -> Value {
-        let items: Vec<_> = self.0.into_iter().map(|item| AclItemBytes(item.to_bytes())).collect();
-        Value::Bytes(array::encode(&items, 1).into())
+        Value::Fixed16(self.to_bytes())
+    }
+}
+
+impl Field for Acl {
+    fn from_value(value: ValueRef<'_>) -> Option<Self> {
+        match value {
+            ValueRef::Bytes(payload) => array::decode(payload).map(Self),
+            _ => None,
+        }
+    }
+
+    fn into_value(self) -> Value {
+        Value::Bytes(array::encode(self.0).into())
     }
 }
 

@@ -71,9 +71,25 @@ scalar_field! {
     Vec<u8>: Bytes => |v: &[u8]| v.to_vec(), |v: Vec<u8>| v.into();
     String: Bytes => |v| String::from_utf8_lossy(v).into_owned(), |v: String| v.into_bytes().into();
     Arc<str>: Bytes => |v| Arc::from(&*String::from_utf8_lossy(v)), |v: Arc<str>| v.as_bytes().into();
-    Int2Vector: Bytes => |v| Int2Vector(array::decode(v)), |v: Int2Vector| array::encode(&v.0, 0).into();
-    OidVector: Bytes => |v| OidVector(array::decode(v)), |v: OidVector| array::encode(&v.0, 0).into();
 }
+
+macro_rules! vector_field {
+    ($($vector:ident),+) => {$(
+        impl Field for $vector {
+            fn from_value(value: ValueRef<'_>) -> Option<Self> {
+                match value {
+                    ValueRef::Bytes(payload) => array::decode(payload).map(Self),
+                    _ => None,
+                }
+            }
+            fn into_value(self) -> Value {
+                Value::Bytes(array::encode_vector(self.0).into())
+            }
+        }
+    )+};
+}
+
+vector_field!(Int2Vector, OidVector);
 
 impl Field for AnyArray {
     fn from_value(value: ValueRef<'_>) -> Option<Self> {
@@ -88,13 +104,13 @@ impl Field for AnyArray {
 impl<T: array::Element> Field for Array<T> {
     fn from_value(value: ValueRef<'_>) -> Option<Self> {
         match value {
-            ValueRef::Bytes(payload) => Some(Self(array::decode(payload))),
+            ValueRef::Bytes(payload) => array::decode(payload).map(Self),
             _ => None,
         }
     }
 
     fn into_value(self) -> Value {
-        Value::Bytes(array::encode(&self.0, 1).into())
+        Value::Bytes(array::encode(self.0).into())
     }
 }
 
@@ -152,103 +168,59 @@ macro_rules! catalog_rows {
 }
 pub(crate) use catalog_rows;
 
-/// One-dimensional arrays of the element types that catalogs use, in PostgreSQL's on-disk form without
-/// the varlena header.
+/// Reads an `anyarray` value's elements.
+///
+/// # Errors
+/// XX001 if it is no array.
+pub fn any_array_elements(array: &AnyArray) -> Result<Vec<Value>> {
+    kokkiri_types::array::values(array.0.as_ref().bytes())
+}
+
+/// One-dimensional arrays without nulls as catalogs have them.
 pub(crate) mod array {
     use kokkiri_primitives::Oid;
+    use kokkiri_types::{Value, array, builtin};
 
-    /// Bytes before the data of a one-dimensional array without nulls: dimensions, flags, element type,
-    /// length, lower bound.
-    const HEADER: usize = 20;
+    use super::Field;
 
     /// An element of a catalog's array.
-    pub trait Element: Sized {
+    pub trait Element: Field {
         const TYPE: Oid;
-        /// Reads an element at `offset` and returns it with the offset behind it.
-        fn read(data: &[u8], offset: usize) -> Option<(Self, usize)>;
-        fn write(&self, data: &mut Vec<u8>);
     }
 
-    macro_rules! fixed {
-        ($type:ty, $oid:literal, $size:literal, $from:expr, $to:expr) => {
-            impl Element for $type {
-                const TYPE: Oid = Oid($oid);
-                fn read(data: &[u8], offset: usize) -> Option<(Self, usize)> {
-                    let bytes: [u8; $size] = data.get(offset..offset + $size)?.try_into().ok()?;
-                    Some(($from(bytes), offset + $size))
-                }
-                fn write(&self, data: &mut Vec<u8>) {
-                    data.extend_from_slice(&$to(self));
-                }
-            }
+    macro_rules! element {
+        ($($type:ty = $oid:literal;)+) => {
+            $(impl Element for $type { const TYPE: Oid = Oid($oid); })+
         };
     }
 
-    fixed!(i16, 21, 2, i16::from_le_bytes, |v: &i16| v.to_le_bytes());
-    fixed!(f32, 700, 4, f32::from_le_bytes, |v: &f32| v.to_le_bytes());
-    fixed!(Oid, 26, 4, |b| Oid(u32::from_le_bytes(b)), |v: &Oid| v.0.to_le_bytes());
-    fixed!(u8, 18, 1, |b: [u8; 1]| b[0], |v: &u8| [*v]);
-    fixed!(AclItemBytes, 1033, 16, AclItemBytes, |v: &AclItemBytes| v.0);
-
-    /// The on-disk form of an aclitem.
-    #[derive(Clone, Copy)]
-    pub struct AclItemBytes(pub [u8; 16]);
-
-    impl Element for String {
-        const TYPE: Oid = Oid(25);
-
-        fn read(data: &[u8], offset: usize) -> Option<(Self, usize)> {
-            let (start, end) = match *data.get(offset)? {
-                // A one-byte header carries its length, itself included, in the upper seven bits.
-                short if short & 1 == 1 => (offset + 1, offset + usize::from(short >> 1)),
-                _ => {
-                    let start = offset.next_multiple_of(4);
-                    let header = u32::from_le_bytes(data.get(start..start + 4)?.try_into().ok()?);
-                    (start + 4, start + (header >> 2) as usize)
-                }
-            };
-            let text = String::from_utf8_lossy(data.get(start..end)?).into_owned();
-            // The next element's four-byte header is aligned; padding bytes are zero.
-            let next = if data.get(end) == Some(&0) { end.next_multiple_of(4) } else { end };
-            Some((text, next))
-        }
-
-        fn write(&self, data: &mut Vec<u8>) {
-            data.resize(data.len().next_multiple_of(4), 0);
-            data.extend_from_slice(&((self.len() as u32 + 4) << 2).to_le_bytes());
-            data.extend_from_slice(self.as_bytes());
-        }
+    element! {
+        i16 = 21;
+        f32 = 700;
+        Oid = 26;
+        u8 = 18;
+        String = 25;
+        crate::privilege::AclItem = 1033;
     }
 
-    pub fn encode<T: Element>(elements: &[T], lower_bound: i32) -> Vec<u8> {
-        // An empty array has no dimensions, but an empty vector type has one of length zero.
-        let dimensions = i32::from(!elements.is_empty() || lower_bound == 0);
-        let mut payload = Vec::with_capacity(HEADER + elements.len() * 4);
-        payload.extend_from_slice(&dimensions.to_le_bytes());
-        payload.extend_from_slice(&0i32.to_le_bytes());
-        payload.extend_from_slice(&T::TYPE.0.to_le_bytes());
-        if dimensions == 1 {
-            payload.extend_from_slice(&(elements.len() as i32).to_le_bytes());
-            payload.extend_from_slice(&lower_bound.to_le_bytes());
-        }
-        for element in elements {
-            element.write(&mut payload);
-        }
-        payload
+    fn element_values<T: Element>(elements: Vec<T>) -> Vec<Value> {
+        elements.into_iter().map(Field::into_value).collect()
     }
 
-    /// The elements; those that a damaged payload cuts off are missing.
-    pub fn decode<T: Element>(payload: &[u8]) -> Vec<T> {
-        let word = |at: usize| Some(i32::from_le_bytes(payload.get(at..at + 4)?.try_into().ok()?));
-        let count = if word(0) == Some(1) { word(12).unwrap_or(0) } else { 0 };
-        let mut elements = Vec::new();
-        let mut offset = HEADER;
-        for _ in 0..count {
-            let Some((element, next)) = T::read(payload, offset) else { break };
-            elements.push(element);
-            offset = next;
-        }
-        elements
+    /// The payload of an array.
+    pub fn encode<T: Element>(elements: Vec<T>) -> Vec<u8> {
+        let info = builtin::type_info(T::TYPE).expect("elements of catalog arrays are of built-in types");
+        array::build_vector(info, &element_values(elements)).expect("a catalog row's array is short")
+    }
+
+    /// The payload of an int2vector or oidvector.
+    pub fn encode_vector<T: Element>(elements: Vec<T>) -> Vec<u8> {
+        array::build_fixed_vector(T::TYPE, &element_values(elements))
+    }
+
+    /// The elements; `None` if the payload is no array of them.
+    pub fn decode<T: Element>(payload: &[u8]) -> Option<Vec<T>> {
+        array::values(payload).ok()?.iter().map(|value| T::from_value(value.as_ref())).collect()
     }
 }
 
