@@ -19,7 +19,9 @@ pub mod set_returning;
 
 mod arithmetic;
 mod boolean;
+mod cast;
 mod comparison;
+mod math;
 
 pub use aggregate::{Aggregate, AggregateStates, aggregate};
 pub use context::{CallContext, SessionInfo};

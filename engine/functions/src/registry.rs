@@ -32,8 +32,13 @@ pub struct Builtin {
 
 /// Lists of the library's files.
 fn lists() -> impl Iterator<Item = &'static [Builtin]> {
-    let files: &[&[&[&'static [Builtin]]]] =
-        &[crate::arithmetic::FILES, crate::boolean::FILES, crate::comparison::FILES];
+    let files: &[&[&[&'static [Builtin]]]] = &[
+        crate::arithmetic::FILES,
+        crate::boolean::FILES,
+        crate::cast::FILES,
+        crate::comparison::FILES,
+        crate::math::FILES,
+    ];
     files.iter().copied().flatten().copied().flatten().copied()
 }
 

@@ -22,6 +22,8 @@ pub trait SetRows: Send {
     fn next(&mut self, context: &mut CallContext<'_>, demand: usize, out: &mut [Column]) -> Result<usize>;
 }
 
+type Start = fn(&mut CallContext<'_>, &[ValueRef<'_>]) -> Result<Box<dyn SetRows>>;
+
 /// A built set-returning function.
 #[derive(Clone, Copy, Debug)]
 pub struct SetFunction {
@@ -29,7 +31,7 @@ pub struct SetFunction {
     pub name: &'static str,
     /// True if a null argument makes the set empty.
     pub strict: bool,
-    start: fn(&mut CallContext<'_>, &[ValueRef<'_>]) -> Result<Box<dyn SetRows>>,
+    start: Start,
 }
 
 impl SetFunction {

@@ -52,3 +52,6 @@ pub use scan_key::{Condition, Direction, ScanKey, Strategy};
 pub use state::IndexState;
 pub use tree::Tree;
 pub use unique::UniqueCheck;
+
+#[cfg(test)]
+mod tests;

@@ -13,7 +13,9 @@
 use kokkiri_primitives::{
     BlockNumber, Fork, FullTransactionId, ItemPointer, OffsetNumber, ProcNumber, Result, TransactionId, error,
 };
-use kokkiri_storage::{CriticalSection, Page, PageReadGuard, PageWriteGuard, PinnedBuffer, ReadMode, Ring};
+use kokkiri_storage::{
+    CriticalSection, Page, PageReadGuard, PageWriteGuard, PinnedBuffer, ReadMode, Ring, free_space_map,
+};
 use kokkiri_transaction::Cluster;
 use kokkiri_wal::record::{RecordBuilder, RegisterFlags};
 use kokkiri_wal::rmgr::RmgrId;
@@ -21,7 +23,7 @@ use kokkiri_wal::rmgr::RmgrId;
 use super::change;
 use super::key::SearchKey;
 use super::page::{BtreePage, METAPAGE, Meta};
-use super::record::{self, NewRoot, info};
+use super::record::{self, NewRoot, ReusePage, info};
 use super::shape::IndexShape;
 use super::state::{FastRoot, IndexState};
 use crate::relation::IndexDescriptor;
@@ -274,9 +276,21 @@ impl<'a> Tree<'a> {
         }
     }
 
-    /// A new page at the end, to be initialised by the caller, locked.
+    /// A page to be initialised by the caller, locked: recycled if there is one, else new at the end.
     /// `_bt_allocbuf`.
     pub fn allocate(&self) -> Result<PageWriteGuard> {
+        while let Some(block) = free_space_map::take_free_index_page(&self.cluster.buffers, self.index.file)?
+        {
+            // Whoever holds it is not done with it, and it can't be waited for: it may be us.
+            let Ok(guard) = self.pin(block)?.try_write() else { continue };
+            if guard.is_new() {
+                return Ok(guard);
+            }
+            if self.is_recyclable(&guard) {
+                self.log_reuse(&guard);
+                return Ok(guard);
+            }
+        }
         Ok(self.cluster.buffers.extend(self.index.file, Fork::Main, 1, None)?.first)
     }
 
@@ -293,6 +307,27 @@ impl<'a> Tree<'a> {
         let oldest = transactions.proc_array.horizons(ProcNumber(0)).shared;
         let behind = next.xid().0.wrapping_sub(oldest.0);
         safe_xid.0 < next.0.saturating_sub(u64::from(behind))
+    }
+
+    /// Notes that a page may be recycled: `RecordFreeIndexPage`.
+    pub fn record_free(&self, block: BlockNumber) -> Result<()> {
+        free_space_map::record_free_index_page(&self.cluster.buffers, self.index.file, block)
+    }
+
+    /// Standbys must end the snapshots that could still reach the page that is about to be reused.
+    fn log_reuse(&self, guard: &PageWriteGuard) {
+        let Some(safe_xid) = guard.safe_xid() else { return };
+        if self.needs_wal() && self.cluster.transactions.standby_info() {
+            let reuse = ReusePage {
+                locator: self.index.file.locator,
+                block: guard.block(),
+                conflict_horizon: safe_xid,
+                is_catalog: false,
+            };
+            let mut record = self.record(info::REUSE_PAGE);
+            record.data(&reuse.encode());
+            self.cluster.wal.insert(&CriticalSection::enter(), record);
+        }
     }
 }
 

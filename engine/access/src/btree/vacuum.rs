@@ -13,7 +13,7 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 
 use kokkiri_primitives::activity::check_for_interrupts;
 use kokkiri_primitives::{BlockNumber, FullTransactionId, ItemPointer, RelFileLocator, Result, error};
-use kokkiri_storage::{CriticalSection, Page, PageWriteGuard, Ring};
+use kokkiri_storage::{CriticalSection, Page, PageWriteGuard, Ring, free_space_map};
 use parking_lot::Mutex;
 
 use super::change::Removal;
@@ -145,6 +145,9 @@ fn scan(
     statistics.pages_newly_deleted += deleted.pages.len() as u32;
     statistics.pages_deleted += deleted.behind_scan;
     free_deleted(tree, statistics, &deleted.pages)?;
+    if statistics.pages_free > 0 {
+        free_space_map::vacuum(&tree.cluster.buffers, tree.index.file)?;
+    }
     Ok(())
 }
 
@@ -155,11 +158,12 @@ fn free_deleted(
     statistics: &mut VacuumStatistics,
     pages: &[(BlockNumber, FullTransactionId)],
 ) -> Result<()> {
-    for (_, safe_xid) in pages {
+    for (block, safe_xid) in pages {
         // In the order of their xids, so later ones are not removable either.
         if !tree.is_removable(*safe_xid) {
             break;
         }
+        tree.record_free(*block)?;
         statistics.pages_free += 1;
     }
     Ok(())
@@ -184,6 +188,7 @@ impl Pass<'_, '_> {
         if guard.is_new() {
             drop(guard);
             if !revisited {
+                tree.record_free(block)?;
                 self.statistics.pages_deleted += 1;
                 self.statistics.pages_free += 1;
             }
@@ -205,6 +210,7 @@ impl Pass<'_, '_> {
             self.statistics.pages_deleted += 1;
             if tree.is_recyclable(&guard) {
                 drop(guard);
+                tree.record_free(block)?;
                 self.statistics.pages_free += 1;
             }
             return Ok(None);

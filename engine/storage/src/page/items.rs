@@ -245,6 +245,14 @@ impl Page {
     /// # Errors
     /// As [`Page::index_tuple_delete`]; the page is then unchanged.
     pub fn index_multi_delete(&mut self, offsets: &[OffsetNumber]) -> Result<()> {
+        // One or two are removed singly, last first, which leaves the others in their physical order; so
+        // does PostgreSQL, and a page it replays must come out the same.
+        if offsets.len() <= 2 {
+            for offset in offsets {
+                self.indexed_item(*offset)?;
+            }
+            return offsets.iter().rev().try_for_each(|offset| self.index_tuple_delete(*offset));
+        }
         let (upper, special) = self.item_area()?;
         let mut doomed = offsets.iter().peekable();
         let mut kept = Vec::with_capacity(self.item_count());
