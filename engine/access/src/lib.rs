@@ -12,5 +12,6 @@
 pub mod btree;
 pub mod heap;
 pub mod relation;
+pub mod sequence;
 pub mod toast;
 pub mod tuple;
