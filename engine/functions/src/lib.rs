@@ -21,7 +21,10 @@ mod arithmetic;
 mod boolean;
 mod cast;
 mod comparison;
+mod digest;
+mod keywords;
 mod math;
+mod text;
 
 pub use aggregate::{Aggregate, AggregateStates, aggregate};
 pub use context::{CallContext, SessionInfo};

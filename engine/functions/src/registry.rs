@@ -38,6 +38,7 @@ fn lists() -> impl Iterator<Item = &'static [Builtin]> {
         crate::cast::FILES,
         crate::comparison::FILES,
         crate::math::FILES,
+        crate::text::FILES,
     ];
     files.iter().copied().flatten().copied().flatten().copied()
 }

@@ -12,6 +12,7 @@ use kokkiri_types::numeric::Numeric;
 use kokkiri_types::{Column, Value, ValueRef, array};
 
 use crate::context::CallContext;
+use crate::text::split::text_to_table;
 
 /// The rows of one call.
 pub trait SetRows: Send {
@@ -68,6 +69,8 @@ const FUNCTIONS: &[SetFunction] = &[
     SetFunction { oid: Oid(1191), name: "generate_subscripts", strict: true, start: subscripts },
     SetFunction { oid: Oid(1192), name: "generate_subscripts_nodir", strict: true, start: subscripts },
     SetFunction { oid: Oid(2331), name: "array_unnest", strict: true, start: unnest },
+    SetFunction { oid: Oid(6160), name: "text_to_table", strict: false, start: text_to_table },
+    SetFunction { oid: Oid(6161), name: "text_to_table_null", strict: false, start: text_to_table },
 ];
 
 /// All that are built.
