@@ -83,8 +83,8 @@ impl Checker<'_> {
     /// Checks the pages of one level; returns the children that its entries name.
     fn level(&mut self, level: u32, expected: Vec<Child>, meta: &Meta) -> Result<Vec<Child>> {
         let mut expected = expected.into_iter().peekable();
-        let leftmost =
-            expected.peek().map(|child| child.block).ok_or_else(|| self.broken(METAPAGE, "no root"))?;
+        let named = expected.peek().map(|child| child.block);
+        let leftmost = self.leftmost(named.ok_or_else(|| self.broken(METAPAGE, "no root"))?)?;
         let mut children = Vec::new();
         let mut next = Some(leftmost);
         let mut prev: Option<BlockNumber> = None;
@@ -148,6 +148,18 @@ impl Checker<'_> {
             return Err(self.broken(leftmost, "a level without live pages"));
         }
         Ok(children)
+    }
+
+    /// The first page of the level of `block`, which is the first that the level above names: pages to the
+    /// left of it are half-dead.
+    fn leftmost(&self, mut block: BlockNumber) -> Result<BlockNumber> {
+        for _ in 0..self.reached.len() {
+            match self.tree.read(block)?.opaque().prev {
+                Some(prev) => block = prev,
+                None => return Ok(block),
+            }
+        }
+        Err(self.broken(block, "left links in a circle"))
     }
 
     /// The parent's entry for a page carries the high key of the page to its left.

@@ -21,6 +21,7 @@ use kokkiri_wal::Wal;
 use kokkiri_wal::log::{InsertStart, WalOptions};
 use kokkiri_wal::position::{Geometry, SegmentNumber};
 use kokkiri_wal::reader::{ReadOutcome, WalReader};
+use kokkiri_wal::record::DecodedRecord;
 use kokkiri_wal::replay::{ReplayContext, ResourceManager};
 use kokkiri_wal::rmgr::RmgrId;
 use kokkiri_wal::xlog::{self, CheckPoint, WalLevel};
@@ -28,6 +29,7 @@ use kokkiri_wal::xlog::{self, CheckPoint, WalLevel};
 use super::build::{BuildOutcome, build, build_empty};
 use super::check::{check, check_visiting};
 use super::page::{BtreePage, Opaque, flags};
+use super::record::info;
 use super::redo::BtreeResourceManager;
 use super::sort::{SortOptions, Spool};
 use super::table::{IndexDeletion, IndexedTable, Probe};
@@ -382,14 +384,15 @@ fn random_workload(fixture: &Fixture, index: &Arc<IndexDescriptor>, seed: u64, p
     let mut random = Random(seed);
     let mut model: BTreeMap<ItemPointer, i32> = BTreeMap::new();
     let mut table = Table::default();
-    let mut next = 1;
+    let mut next = 1_u32;
     for phase in 0..phases {
         let context = || format!("seed {seed}, phase {phase}");
         let spread = [10, 300, 100_000][random.below(3) as usize];
         for _ in 0..random.below(4000) + 500 {
             let key = random.below(spread) as i32;
-            let at = tid(next);
-            next += 1 + random.below(3);
+            // Out of order, so that tids go into posting lists; all different, as the modulus is prime.
+            let at = tid((u64::from(next) * 7919 % 1_000_003) as u32);
+            next += 1;
             insert(&tree, &table, &[ValueRef::Int32(key)], at, PLAIN)
                 .unwrap_or_else(|e| panic!("{}: {e}", context()));
             model.insert(at, key);
@@ -455,31 +458,59 @@ fn random_operations_agree_with_a_model() {
     }
 }
 
+/// Reads the Btree records and page images of a cluster's WAL one by one.
+fn for_each_record(fixture: &Fixture, mut replay: impl FnMut(&DecodedRecord)) {
+    let wal = &fixture.cluster.wal;
+    wal.flush(wal.insert_lsn()).unwrap();
+    let mut reader =
+        WalReader::new(fixture.directory.file_system(), geometry(), TimelineId(1), SYSTEM_IDENTIFIER);
+    reader.seek(wal_start());
+    while let ReadOutcome::Record(record) = reader.read().unwrap() {
+        replay(&record);
+    }
+}
+
+fn replay(context: &ReplayContext, record: &DecodedRecord) {
+    match record.rmgr {
+        RmgrId::Btree => BtreeResourceManager.redo(context, record).unwrap(),
+        RmgrId::Xlog if record.operation() == xlog::FPI => context.restore_images(record).unwrap(),
+        _ => {}
+    }
+}
+
 #[test]
 fn replay_makes_the_same_pages() {
     let seed = 0xB7EE_0001;
     let fixture = Fixture::new();
     let index = fixture.index(descriptor(&[23], false));
-    random_workload(&fixture, &index, seed, 8);
-    let wal = &fixture.cluster.wal;
-    wal.flush(wal.insert_lsn()).unwrap();
+    random_workload(&fixture, &index, seed, 16);
     let replayed = Fixture::new();
     let context = ReplayContext::new(Arc::clone(&replayed.cluster.buffers));
-    let mut reader =
-        WalReader::new(fixture.directory.file_system(), geometry(), TimelineId(1), SYSTEM_IDENTIFIER);
-    reader.seek(wal_start());
     let mut kinds = BTreeMap::new();
-    while let ReadOutcome::Record(record) = reader.read().unwrap() {
-        match record.rmgr {
-            RmgrId::Btree => {
-                *kinds.entry(record.operation()).or_insert(0) += 1;
-                BtreeResourceManager.redo(&context, &record).unwrap();
-            }
-            RmgrId::Xlog if record.operation() == xlog::FPI => context.restore_images(&record).unwrap(),
-            _ => {}
+    for_each_record(&fixture, |record| {
+        if record.rmgr == RmgrId::Btree {
+            *kinds.entry(record.operation()).or_insert(0) += 1;
         }
+        replay(&context, record);
+    });
+    // All but those of an index that shrinks to fewer levels, and of splits above the leaves.
+    for kind in [
+        info::INSERT_LEAF,
+        info::INSERT_UPPER,
+        info::SPLIT_L,
+        info::SPLIT_R,
+        info::INSERT_POST,
+        info::DEDUP,
+        info::DELETE,
+        info::UNLINK_PAGE,
+        info::NEWROOT,
+        info::MARK_PAGE_HALFDEAD,
+        info::VACUUM,
+        info::REUSE_PAGE,
+        info::META_CLEANUP,
+    ] {
+        assert!(kinds.contains_key(&kind), "seed {seed}: the workload makes no record {kind:#x}: {kinds:x?}");
     }
-    assert!(kinds.len() >= 9, "the workload makes too few kinds of record: {kinds:?}");
     let tree = replayed.tree(&index);
     check(&tree).unwrap();
     for block in 0..fixture.tree(&index).block_count().unwrap() {
@@ -488,6 +519,131 @@ fn replay_makes_the_same_pages() {
         let again = tree.pin(block).unwrap().read();
         assert_eq!(masked(&original)[..], masked(&again)[..], "seed {seed}, block {block}");
     }
+    waldump_reads_it_too(&fixture, &kinds);
+}
+
+/// PostgreSQL's pg_waldump counts the same records, if KOKKIRI_PG_BIN names the directory it is in.
+fn waldump_reads_it_too(fixture: &Fixture, kinds: &BTreeMap<u8, u32>) {
+    let Ok(programs) = std::env::var("KOKKIRI_PG_BIN") else { return };
+    let output = std::process::Command::new(std::path::Path::new(&programs).join("pg_waldump"))
+        .args(["-r", "Btree", "-s", &wal_start().to_string(), "-p"])
+        .arg(fixture.directory.0.join("pg_wal"))
+        .output()
+        .unwrap();
+    let text = String::from_utf8_lossy(&output.stdout);
+    for (name, kind) in [
+        ("INSERT_LEAF", info::INSERT_LEAF),
+        ("INSERT_POST", info::INSERT_POST),
+        ("SPLIT_L", info::SPLIT_L),
+        ("SPLIT_R", info::SPLIT_R),
+        ("DEDUP", info::DEDUP),
+        ("VACUUM", info::VACUUM),
+        ("UNLINK_PAGE", info::UNLINK_PAGE),
+    ] {
+        let lines = text.matches(&format!("desc: {name} ")).count();
+        assert_eq!(
+            lines as u32,
+            kinds[&kind],
+            "{name} records in\n{}",
+            String::from_utf8_lossy(&output.stderr)
+        );
+    }
+}
+
+/// A crash may come between the two records of a split, or of a page's deletion. The tree is sound then
+/// too, and goes on from there.
+#[test]
+fn every_state_between_two_records_is_sound() {
+    let seed = 0x00C0_FFEE;
+    let fixture = Fixture::new();
+    let index = fixture.index(descriptor(&[23], false));
+    random_workload(&fixture, &index, seed, 6);
+    let mut between = Vec::new();
+    for_each_record(&fixture, |record| {
+        let half_done = matches!(
+            record.operation(),
+            info::SPLIT_L | info::SPLIT_R | info::MARK_PAGE_HALFDEAD | info::UNLINK_PAGE
+        );
+        if record.rmgr == RmgrId::Btree && half_done {
+            between.push(record.lsn);
+        }
+    });
+    assert!(between.len() > 40, "{}", between.len());
+    let replayed = Fixture::new();
+    let context = ReplayContext::new(Arc::clone(&replayed.cluster.buffers));
+    let mut unfinished = 0;
+    for_each_record(&fixture, |record| {
+        replay(&context, record);
+        if between.binary_search(&record.lsn).is_ok() {
+            let report =
+                check(&replayed.tree(&index)).unwrap_or_else(|e| panic!("seed {seed}, {}: {e}", record.lsn));
+            unfinished += report.incomplete_splits + report.half_dead_pages;
+        }
+    });
+    assert!(unfinished > 20, "{unfinished}");
+    for stop in between.iter().step_by(between.len() / 8) {
+        let crashed = Fixture::new();
+        let index = Arc::new(descriptor(&[23], false));
+        let context = ReplayContext::new(Arc::clone(&crashed.cluster.buffers));
+        for_each_record(&fixture, |record| {
+            if record.lsn <= *stop {
+                replay(&context, record);
+            }
+        });
+        let tree = crashed.tree(&index);
+        let mut random = Random(stop.0);
+        for n in 0..3000 {
+            let key = ValueRef::Int32(random.below(100_000) as i32);
+            insert(&tree, &Table::default(), &[key], tid(10_000_000 + n), PLAIN).unwrap();
+        }
+        let mut statistics = VacuumStatistics::default();
+        vacuum::bulk_delete(&tree, None, &mut statistics, &mut |tid| tid.block.0 < 50_000).unwrap();
+        let report = check(&tree).unwrap_or_else(|e| panic!("seed {seed}, stopped at {stop}: {e}"));
+        assert_eq!((report.tids, report.half_dead_pages), (3000, 0), "stopped at {stop}");
+    }
+}
+
+#[test]
+fn uniqueness_says_what_stands_in_the_way() {
+    struct Rows(BTreeMap<ItemPointer, Probe>);
+    impl IndexedTable for Rows {
+        fn probe(&self, tid: ItemPointer) -> Result<Probe> {
+            Ok(self.0[&tid])
+        }
+        fn is_live_to_self(&self, _: ItemPointer) -> Result<bool> {
+            Ok(true)
+        }
+        fn judge(&self, _: &mut IndexDeletion) -> Result<TransactionId> {
+            Ok(TransactionId::INVALID)
+        }
+    }
+    let fixture = Fixture::new();
+    let index = fixture.index(descriptor(&[23], true));
+    let tree = fixture.tree(&index);
+    let running = Probe::InProgress { xid: TransactionId(711), speculative: false };
+    let mut rows = Rows(BTreeMap::new());
+    let mut add = |n: u32, probe: Probe, value: ValueRef<'_>, check: UniqueCheck| {
+        let outcome =
+            insert(&tree, &rows, &[value], tid(n), InsertOptions { check, unchanged: false }).unwrap();
+        rows.0.insert(tid(n), probe);
+        outcome
+    };
+    let one = ValueRef::Int32(1);
+    let dead = Probe::Dead { to_all: false };
+    assert_eq!(add(1, dead, one, UniqueCheck::Yes), InsertOutcome::Inserted);
+    assert_eq!(add(2, running, one, UniqueCheck::Yes), InsertOutcome::Inserted, "a dead row is no conflict");
+    let waiting = Conflict::InProgress { tid: tid(2), xid: TransactionId(711), speculative: false };
+    assert_eq!(add(3, Probe::Live, one, UniqueCheck::Yes), InsertOutcome::Conflict(waiting));
+    assert_eq!(add(4, Probe::Live, one, UniqueCheck::Partial), InsertOutcome::InsertedPerhapsDuplicate);
+    // Nulls are distinct.
+    assert_eq!(add(5, Probe::Live, ValueRef::Null, UniqueCheck::Yes), InsertOutcome::Inserted);
+    assert_eq!(add(6, Probe::Live, ValueRef::Null, UniqueCheck::Yes), InsertOutcome::Inserted);
+    let two = ValueRef::Int32(2);
+    assert_eq!(add(7, Probe::Live, two, UniqueCheck::Yes), InsertOutcome::Inserted);
+    assert_eq!(add(7, Probe::Live, two, UniqueCheck::Existing), InsertOutcome::Inserted);
+    let duplicate = InsertOutcome::Conflict(Conflict::Duplicate { tid: tid(7) });
+    assert_eq!(add(8, Probe::Live, two, UniqueCheck::Yes), duplicate);
+    assert_eq!(check(&tree).unwrap().tids, 6);
 }
 
 /// The page without what a replayed one may differ in: `btree_mask`.
@@ -637,11 +793,6 @@ fn digest_of_pages(tree: &Tree<'_>) -> (u32, u64) {
             }
             bytes[lower..upper].fill(0);
         }
-        if let Ok(directory) = std::env::var("KOKKIRI_DUMP_PAGES") {
-            use std::io::Write;
-            let mut file = std::fs::File::options().create(true).append(true).open(directory).unwrap();
-            file.write_all(page.bytes()).unwrap();
-        }
         digests.extend_from_slice(&digest(page.bytes()).to_le_bytes());
     }
     (blocks, digest(&digests))
@@ -705,7 +856,7 @@ impl Witness {
 }
 
 fn every_third(_: i32, tid: ItemPointer) -> bool {
-    tid.offset.0 % 3 == 0
+    tid.offset.0.is_multiple_of(3)
 }
 
 #[test]
