@@ -36,6 +36,7 @@ pub mod record;
 mod redo;
 mod scan;
 mod update;
+pub mod vacuum;
 pub mod visibility;
 mod vm;
 

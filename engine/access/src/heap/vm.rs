@@ -26,6 +26,11 @@ impl VmPin {
         visibility_map::pin(&heap.cluster().buffers, heap.relation.file, block, &mut self.0)
     }
 
+    /// The bits of a heap block as they are now; the map page stays pinned for the next question.
+    pub fn status(&mut self, heap: &Heap<'_>, block: BlockNumber) -> Result<u8> {
+        visibility_map::status(&heap.cluster().buffers, heap.relation.file, block, &mut self.0)
+    }
+
     /// The map page of `block`, locked. `None` if it isn't pinned.
     pub fn lock(&self, block: BlockNumber) -> Option<PageWriteGuard> {
         self.0.as_ref().filter(|_| self.is_pinned_for(block)).map(|pin| pin.clone().write())
