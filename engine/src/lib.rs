@@ -1,2 +1,25 @@
-//! The engine facade: Engine and Session.
+//! The engine facade: all that a server sees of what lies below SQL's wire.
+//!
+//! [`Engine`] is one running data directory; [`Session`] is one client in it. [`client`] is how they talk.
+//! Nothing here knows of sockets, signals or authentication methods.
 #![forbid(unsafe_code)]
+
+pub mod client;
+pub mod engine;
+mod instance;
+mod session;
+
+pub use client::{
+    BindRequest, ConnectRequest, Credentials, Format, IdleTimeout, Progress, ResultColumn, RowSink,
+    TransactionState, format_log_time, invalid_encoding, output,
+};
+pub use instance::Instance;
+pub use session::Session;
+
+pub use kokkiri_primitives::{Error, Lsn, Oid, Result, Severity, SqlState, clock, settings};
+pub use kokkiri_types::Batch;
+
+/// Backends, their interrupts and what they are doing.
+pub mod activity {
+    pub use kokkiri_primitives::activity::*;
+}

@@ -91,7 +91,7 @@ pub trait Output {
     fn function_call_response(&mut self, result: Option<&[u8]>);
 }
 
-impl Output for BytesMut {
+impl Output for Vec<u8> {
     fn authentication(&mut self, request: &AuthenticationRequest) {
         let message = match request {
             AuthenticationRequest::Ok => Authentication::Ok,
@@ -229,10 +229,10 @@ impl Output for BytesMut {
 
 /// Appends a message. One that is too long for its type (an error message of megabytes) is replaced by
 /// an error that says so: the stream stays in step.
-fn put(output: &mut BytesMut, message: &impl Message) {
-    let start = output.len();
-    if let Err(error) = message.encode(output) {
-        output.truncate(start);
+fn put(output: &mut Vec<u8>, message: &impl Message) {
+    let mut encoded = BytesMut::new();
+    if let Err(error) = message.encode(&mut encoded) {
+        encoded.clear();
         let reason = match error {
             PgWireError::MessageTooLarge(limit, length) => {
                 format!("message of {length} bytes is over the limit of {limit} bytes")
@@ -240,8 +240,9 @@ fn put(output: &mut BytesMut, message: &impl Message) {
             other => other.to_string(),
         };
         let info = ErrorInfo::new("ERROR".to_owned(), "54000".to_owned(), reason);
-        ErrorResponse::from(info).encode(output).expect("a short error response is within the limits");
+        ErrorResponse::from(info).encode(&mut encoded).expect("a short error response is within the limits");
     }
+    output.extend_from_slice(&encoded);
 }
 
 #[cfg(test)]
@@ -250,7 +251,7 @@ mod tests {
 
     #[test]
     fn short_messages_have_postgresqls_bytes() {
-        let mut output = BytesMut::new();
+        let mut output = Vec::new();
         output.authentication(&AuthenticationRequest::Ok);
         output.parameter_status("a", "b");
         output.command_complete("SELECT 1");
@@ -260,7 +261,7 @@ mod tests {
 
     #[test]
     fn a_report_carries_its_fields_in_postgresqls_order() {
-        let mut output = BytesMut::new();
+        let mut output = Vec::new();
         let fields = ReportFields {
             severity: "ERROR",
             code: "42601",

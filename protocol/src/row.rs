@@ -1,16 +1,16 @@
 //! Data rows, written value by value into the output buffer.
 
-use bytes::{BufMut, BytesMut};
+use bytes::BufMut;
 
 /// Writes one DataRow: lengths are filled in behind the values, so nothing is measured twice.
 pub struct RowWriter<'a> {
-    output: &'a mut BytesMut,
+    output: &'a mut Vec<u8>,
     start: usize,
 }
 
 impl<'a> RowWriter<'a> {
     /// Starts a row of `columns` values.
-    pub fn begin(output: &'a mut BytesMut, columns: usize) -> Self {
+    pub fn begin(output: &'a mut Vec<u8>, columns: usize) -> Self {
         let start = output.len();
         output.put_slice(b"D\0\0\0\0");
         output.put_i16(columns as i16);
@@ -29,7 +29,7 @@ impl<'a> RowWriter<'a> {
 
     /// A value that `write` appends. What it returns is handed through; on an error the row must be
     /// given up with [`RowWriter::abandon`].
-    pub fn value<E>(&mut self, write: impl FnOnce(&mut BytesMut) -> Result<(), E>) -> Result<(), E> {
+    pub fn value<E>(&mut self, write: impl FnOnce(&mut Vec<u8>) -> Result<(), E>) -> Result<(), E> {
         let length_at = self.output.len();
         self.output.put_i32(0);
         write(self.output)?;
@@ -56,7 +56,7 @@ mod tests {
 
     #[test]
     fn a_row_counts_itself() {
-        let mut output = BytesMut::new();
+        let mut output = Vec::new();
         let mut row = RowWriter::begin(&mut output, 3);
         row.null();
         row.bytes(b"ab");

@@ -22,7 +22,7 @@ mod process_array;
 mod usage;
 mod wait;
 
-pub use backend::{Backend, BackendState, BackendType, Entered, Status, current, with_current};
+pub use backend::{Backend, BackendState, BackendType, Entered, Status, TlsStatus, current, with_current};
 pub use interrupt::{Interrupt, InterruptHoldoff, Interrupts, check_for_interrupts, hold_interrupts};
 pub use latch::Latch;
 pub use process_array::{ProcessArray, Registration};
