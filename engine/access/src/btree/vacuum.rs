@@ -12,6 +12,7 @@
 use std::sync::atomic::{AtomicUsize, Ordering};
 
 use kokkiri_primitives::activity::check_for_interrupts;
+use kokkiri_primitives::clock::TimestampTz;
 use kokkiri_primitives::{BlockNumber, FullTransactionId, ItemPointer, RelFileLocator, Result, error};
 use kokkiri_storage::{CriticalSection, Page, PageWriteGuard, Ring, free_space_map};
 use parking_lot::Mutex;
@@ -335,6 +336,10 @@ impl Cycle {
             return Err(error!(INTERNAL_ERROR, "multiple active vacuums for index \"{}\"", tree.name()));
         }
         let mut last = LAST_CYCLE.lock();
+        if *last == 0 {
+            // Elsewhere than the last time: pages may still carry ids of vacuums before the restart.
+            *last = (TimestampTz::now().0 as u64 / 1_000_000 % u64::from(CYCLE_ID_MAX)) as u16;
+        }
         *last = if *last >= CYCLE_ID_MAX { 1 } else { *last + 1 };
         active.push((cluster, locator, *last));
         ACTIVE_COUNT.fetch_add(1, Ordering::AcqRel);
