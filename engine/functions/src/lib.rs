@@ -21,6 +21,7 @@ mod arithmetic;
 mod boolean;
 mod cast;
 mod comparison;
+mod datetime;
 mod digest;
 mod keywords;
 mod math;

@@ -37,6 +37,7 @@ fn lists() -> impl Iterator<Item = &'static [Builtin]> {
         crate::boolean::FILES,
         crate::cast::FILES,
         crate::comparison::FILES,
+        crate::datetime::FILES,
         crate::math::FILES,
         crate::text::FILES,
     ];
