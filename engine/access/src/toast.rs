@@ -5,7 +5,6 @@
 
 pub mod chunk_index;
 pub mod compression;
-pub mod pglz;
 pub mod store;
 
 use kokkiri_primitives::BLOCK_SIZE;

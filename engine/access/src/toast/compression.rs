@@ -1,15 +1,18 @@
 //! The two compression methods of stored values.
 
-use kokkiri_primitives::{Error, Result};
+use kokkiri_primitives::{Error, Result, pglz};
 
-use super::pglz;
 use crate::tuple::varlena::{COMPRESSED_HEADER_SIZE, CompressionMethod, compressed_header};
 
 /// Compresses a payload into the stored form of an inline compressed value. `None` if that would not
 /// save space.
 pub fn compress(method: CompressionMethod, payload: &[u8]) -> Option<Vec<u8>> {
     let data = match method {
-        CompressionMethod::Pglz => pglz::compress(payload)?,
+        CompressionMethod::Pglz => {
+            let mut data = Vec::new();
+            pglz::compress(payload, &mut data)?;
+            data
+        }
         CompressionMethod::Lz4 => {
             let data = lz4_flex::block::compress(payload);
             if data.len() > payload.len() {
@@ -41,7 +44,12 @@ pub fn decompress(method: CompressionMethod, data: &[u8], raw_size: usize) -> Re
 /// The first `size` bytes of the payload, or all of it if it is shorter.
 pub fn decompress_prefix(method: CompressionMethod, data: &[u8], size: usize) -> Result<Vec<u8>> {
     match method {
-        CompressionMethod::Pglz => pglz::decompress(data, size).ok_or_else(|| corrupt(method)),
+        CompressionMethod::Pglz => {
+            let mut payload = vec![0; size];
+            let length = pglz::decompress_prefix(data, &mut payload).map_err(|_| corrupt(method))?;
+            payload.truncate(length);
+            Ok(payload)
+        }
         CompressionMethod::Lz4 => lz4_prefix(data, size).ok_or_else(|| corrupt(method)),
     }
 }

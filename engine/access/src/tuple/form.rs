@@ -222,6 +222,44 @@ mod tests {
         assert_eq!(data_size(&desc, &values), 16);
     }
 
+    /// A row as a PostgreSQL 18 stored it: `(1, 'abc', 7, 1.5, true, null)` and
+    /// `(null, repeat('xy', 100), -1, 0, false, 'q')` of types int2, text, int4, numeric, bool, text.
+    #[test]
+    fn rows_are_stored_as_by_postgresql() {
+        let desc = desc(&[21, 25, 23, 1700, 16, 25]);
+        let first = [
+            FormValue::Value(ValueRef::Int16(1)),
+            FormValue::Value(ValueRef::Bytes(b"abc")),
+            FormValue::Value(ValueRef::Int32(7)),
+            FormValue::Value(ValueRef::Bytes(&[0x80, 0x80, 0x01, 0x00, 0x88, 0x13])),
+            FormValue::Value(ValueRef::Bool(true)),
+            FormValue::NULL,
+        ];
+        let tuple = form(&desc, &first).unwrap().bytes;
+        let expected = [
+            &[0x06, 0x00, 0x03, 0x00, 0x18, 0x1f][..],
+            &[0x01, 0x00, 0x09, 0x61, 0x62, 0x63, 0x00, 0x00, 0x07, 0x00, 0x00, 0x00],
+            &[0x0f, 0x80, 0x80, 0x01, 0x00, 0x88, 0x13, 0x01],
+        ];
+        assert_eq!(tuple[18..], expected.concat());
+        let text = b"xy".repeat(100);
+        let second = [
+            FormValue::NULL,
+            FormValue::Value(ValueRef::Bytes(&text)),
+            FormValue::Value(ValueRef::Int32(-1)),
+            FormValue::Value(ValueRef::Bytes(&[0x00, 0x80])),
+            FormValue::Value(ValueRef::Bool(false)),
+            FormValue::Value(ValueRef::Bytes(b"q")),
+        ];
+        let tuple = form(&desc, &second).unwrap().bytes;
+        let expected = [
+            &[0x06, 0x00, 0x03, 0x00, 0x18, 0x3e, 0x30, 0x03, 0x00, 0x00][..],
+            &text,
+            &[0xff, 0xff, 0xff, 0xff, 0x07, 0x00, 0x80, 0x00, 0x05, 0x71],
+        ];
+        assert_eq!(tuple[18..], expected.concat());
+    }
+
     #[test]
     fn long_text_gets_a_full_header() {
         let desc = desc(&[21, 25]);
