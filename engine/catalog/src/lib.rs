@@ -29,5 +29,7 @@ pub mod row;
 pub mod rows;
 mod scan;
 pub mod shapes;
+#[cfg(feature = "testing")]
+pub mod testing;
 pub mod view;
 pub mod write;
