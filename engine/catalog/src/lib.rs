@@ -16,6 +16,7 @@ pub mod bootstrap;
 pub mod cache;
 mod convert;
 pub mod database;
+pub mod dependency;
 mod descriptor;
 pub mod entries;
 pub mod facts;
