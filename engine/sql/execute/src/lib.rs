@@ -1,2 +1,18 @@
-//! Vectorised executor: an operator per plan node, expressions, EXPLAIN.
+//! Vectorised executor: an operator per plan node, expressions compiled to steps, EXPLAIN.
+//!
+//! Operators exchange batches of typed columns with a selection, never more rows than their consumer asks
+//! for, so that LIMIT, cursors, volatile functions and row locks touch just the rows that PostgreSQL would
+//! touch. Start at [`execution::Execution`], then [`node`] and [`expression`].
+//!
+//! Invariant: nothing here borrows a transaction or a snapshot from one call to the next.
 #![forbid(unsafe_code)]
+
+pub mod catalog;
+mod constraint;
+pub mod context;
+mod cross_type;
+pub mod execution;
+pub mod expression;
+pub mod node;
+mod row_store;
+mod spill;

@@ -31,3 +31,5 @@ mod setup;
 mod simplify;
 mod sublink;
 mod tree;
+
+pub use create::visit_node_expressions;

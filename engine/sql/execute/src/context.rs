@@ -1,0 +1,188 @@
+//! What operators and expressions work with while a statement runs.
+//!
+//! Realises: `EState` and `ExprContext`. A [`Context`] is made for each call of the execution; what must
+//! live from one call to the next (parameters of kind Exec, plans of subqueries) is its [`State`].
+
+use kokkiri_functions::CallContext;
+use kokkiri_plan::plan::InitPlan;
+use kokkiri_primitives::settings::{Settings, parameters};
+use kokkiri_primitives::{Error, Result, SqlState};
+use kokkiri_transaction::{Snapshot, Transaction};
+use kokkiri_types::{BATCH_ROWS, Batch, Value, ValueRef, array};
+
+use crate::node::Node;
+
+/// What the session lends to a running statement.
+#[derive(Clone, Copy)]
+pub struct Environment<'a> {
+    pub call: CallContext<'a>,
+    pub settings: &'a Settings,
+    pub transaction: &'a Transaction,
+    pub snapshot: &'a Snapshot,
+    /// Values of `$1`, `$2`, ...
+    pub parameters: &'a [Value],
+}
+
+/// What lives as long as the execution.
+#[derive(Default)]
+pub struct State {
+    parameters: Vec<ExecParameter>,
+    pub(crate) subplans: Vec<Option<Box<Node>>>,
+    init_plans: Vec<InitPlan>,
+    /// Rows inserted, updated or deleted.
+    pub(crate) processed: u64,
+    /// The version that a plan is evaluated for again.
+    pub(crate) recheck_tid: Option<kokkiri_primitives::ItemPointer>,
+}
+
+#[derive(Default)]
+struct ExecParameter {
+    value: Value,
+    /// The init plan that sets it, if it hasn't been run yet.
+    pending: Option<usize>,
+}
+
+pub struct Context<'a> {
+    pub call: CallContext<'a>,
+    pub settings: &'a Settings,
+    pub transaction: &'a Transaction,
+    pub snapshot: &'a Snapshot,
+    pub external: &'a [Value],
+    pub state: State,
+}
+
+impl State {
+    pub fn new(parameters: usize, subplans: Vec<Option<Box<Node>>>, init_plans: Vec<InitPlan>) -> Self {
+        let mut state = Self { subplans, init_plans, ..Self::default() };
+        state.parameters.resize_with(parameters, ExecParameter::default);
+        state.reset();
+        state
+    }
+
+    /// Init plans are to be run again.
+    pub fn reset(&mut self) {
+        self.processed = 0;
+        for (at, init) in self.init_plans.iter().enumerate() {
+            for id in &init.set_parameters {
+                self.parameters[*id as usize].pending = Some(at);
+            }
+        }
+    }
+}
+
+impl<'a> Context<'a> {
+    pub fn new(environment: &Environment<'a>, state: State) -> Self {
+        Self {
+            call: environment.call,
+            settings: environment.settings,
+            transaction: environment.transaction,
+            snapshot: environment.snapshot,
+            external: environment.parameters,
+            state,
+        }
+    }
+
+    /// Bytes an operator may hold before it spills.
+    pub fn work_mem(&self) -> usize {
+        self.settings.get(parameters::WORK_MEM) as usize * 1024
+    }
+
+    /// Bytes a hash table may hold.
+    pub fn hash_mem(&self) -> usize {
+        (self.work_mem() as f64 * self.settings.get(parameters::HASH_MEM_MULTIPLIER)) as usize
+    }
+
+    pub fn external(&self, id: u32) -> Result<ValueRef<'a>> {
+        self.external.get((id as usize).wrapping_sub(1)).map(Value::as_ref).ok_or_else(|| {
+            Error::new(SqlState::UNDEFINED_OBJECT, format!("no value found for parameter {id}"))
+        })
+    }
+
+    pub fn parameter(&self, id: u32) -> ValueRef<'_> {
+        self.state.parameters[id as usize].value.as_ref()
+    }
+
+    pub fn set_parameter(&mut self, id: u32, value: Value) {
+        let parameter = &mut self.state.parameters[id as usize];
+        parameter.value = value;
+        parameter.pending = None;
+    }
+
+    /// Init plans that set a parameter run when it is first read.
+    pub fn evaluate_parameter(&mut self, id: u32) -> Result<()> {
+        let Some(at) = self.state.parameters[id as usize].pending else { return Ok(()) };
+        let init = self.state.init_plans[at].clone();
+        let value = if init.exists {
+            let found = self.with_subplan(init.plan_id, &[], |context, plan| {
+                let mut batch = Batch::default();
+                plan.next(context, 1, &mut batch)?;
+                Ok(!batch.is_empty())
+            })?;
+            Value::Bool(found)
+        } else if let Some(element) = init.array_of {
+            let rows = self.subplan_rows(init.plan_id, &[])?;
+            let values: Vec<Value> = rows.into_iter().filter_map(|row| row.into_iter().next()).collect();
+            Value::from(array::build_vector(array::element_info(element)?, &values)?)
+        } else {
+            self.scalar_subplan(init.plan_id, &[])?
+        };
+        for id in init.set_parameters {
+            self.set_parameter(id, value.clone());
+        }
+        Ok(())
+    }
+
+    /// Runs a subplan from its start with `run`.
+    pub fn with_subplan<T>(
+        &mut self,
+        plan_id: usize,
+        changed: &[u32],
+        run: impl FnOnce(&mut Self, &mut Node) -> Result<T>,
+    ) -> Result<T> {
+        let slot = self.state.subplans.get_mut(plan_id).and_then(Option::take);
+        let mut plan = slot.ok_or_else(|| Error::internal("a subplan runs within itself"))?;
+        let result = plan.rescan(self, changed).and_then(|()| run(self, &mut plan));
+        self.state.subplans[plan_id] = Some(plan);
+        result
+    }
+
+    /// The only column of the only row; null if there is none.
+    pub fn scalar_subplan(&mut self, plan_id: usize, changed: &[u32]) -> Result<Value> {
+        self.with_subplan(plan_id, changed, |context, plan| {
+            let mut batch = Batch::default();
+            let mut found = None;
+            loop {
+                plan.next(context, 2, &mut batch)?;
+                if batch.is_empty() {
+                    break;
+                }
+                if found.is_some() || batch.len() > 1 {
+                    return Err(Error::new(
+                        SqlState::CARDINALITY_VIOLATION,
+                        "more than one row returned by a subquery used as an expression",
+                    ));
+                }
+                let row = batch.selection.nth(0);
+                found = batch.columns.first().map(|column| column.get(row).to_value());
+            }
+            Ok(found.unwrap_or_default())
+        })
+    }
+
+    /// All rows of a subplan.
+    pub fn subplan_rows(&mut self, plan_id: usize, changed: &[u32]) -> Result<Vec<Vec<Value>>> {
+        self.with_subplan(plan_id, changed, |context, plan| {
+            let mut batch = Batch::default();
+            let mut rows = Vec::new();
+            loop {
+                plan.next(context, BATCH_ROWS, &mut batch)?;
+                if batch.is_empty() {
+                    return Ok(rows);
+                }
+                batch.selection.for_each(|row| {
+                    rows.push(batch.columns.iter().map(|column| column.get(row).to_value()).collect());
+                });
+            }
+        })
+    }
+}

@@ -1,0 +1,220 @@
+//! Sequential scans and fetches by tid.
+
+use std::sync::Arc;
+
+use kokkiri_access::heap::{Heap, Scan, ScanOptions, TupleFetch};
+use kokkiri_access::relation::Relation;
+use kokkiri_primitives::{ItemPointer, Oid, Result};
+use kokkiri_transaction::Visibility;
+use kokkiri_types::{BATCH_ROWS, Batch, PhysicalType, Value, ValueRef};
+
+use super::{Details, Operator};
+use crate::context::Context;
+use crate::expression::{Filter, Program, Projection};
+use crate::row_store::prepare;
+
+/// Which attributes of a table a scan hands up, system columns among them.
+#[derive(Clone, Debug)]
+pub struct Fetched {
+    /// Attribute numbers in order of the batch's columns.
+    pub attributes: Vec<i16>,
+    /// Positions (0-based) of the user columns among them, in order.
+    pub columns: Vec<usize>,
+    pub types: Vec<PhysicalType>,
+}
+
+const CTID: i16 = -1;
+const TABLE_OID: i16 = -6;
+
+impl Fetched {
+    /// `attributes` lists user columns first, system columns behind them.
+    pub fn new(relation: &Relation, attributes: Vec<i16>) -> Result<Self> {
+        let mut columns = Vec::new();
+        let mut types = Vec::new();
+        for &attribute in &attributes {
+            match attribute {
+                CTID => types.push(PhysicalType::Tid),
+                TABLE_OID => types.push(PhysicalType::Int32),
+                number if number > 0 => {
+                    let at = number as usize - 1;
+                    let desc = relation.tuple_desc.get(at).ok_or_else(|| {
+                        kokkiri_primitives::Error::internal(format!("attribute {number} does not exist"))
+                    })?;
+                    columns.push(at);
+                    types.push(desc.physical);
+                }
+                _ => return Err(kokkiri_primitives::Error::not_supported("a transaction system column")),
+            }
+        }
+        Ok(Self { attributes, columns, types })
+    }
+
+    /// Fills the system columns of a batch whose rows are at `tids`.
+    pub fn fill_system(&self, relation: Oid, tids: &[ItemPointer], batch: &mut Batch) {
+        for (at, attribute) in self.attributes.iter().enumerate().skip(self.columns.len()) {
+            let column = &mut batch.columns[at];
+            match *attribute {
+                CTID => {
+                    column.reset(PhysicalType::Tid, 0);
+                    tids.iter().for_each(|tid| column.push_element(*tid));
+                }
+                _ => column.set_constant(PhysicalType::Int32, Value::oid(relation).as_ref()),
+            }
+        }
+    }
+}
+
+/// Rows wanted at first when nobody limits a scan; each batch asks for eight times more.
+const FIRST_BATCH: usize = 1;
+
+/// A scan's own growth of its batches.
+pub struct Growth(usize);
+
+impl Default for Growth {
+    fn default() -> Self {
+        Self(FIRST_BATCH)
+    }
+}
+
+impl Growth {
+    pub fn next(&mut self, demand: usize) -> usize {
+        let wanted = demand.min(self.0).max(1);
+        self.0 = (self.0 * 8).min(BATCH_ROWS);
+        wanted
+    }
+}
+
+pub struct SeqScan {
+    pub relation: Arc<Relation>,
+    pub fetched: Fetched,
+    pub filter: Filter,
+    pub projection: Projection,
+    pub scan: Option<Scan>,
+    pub growth: Growth,
+    pub batch: Batch,
+    pub removed: u64,
+}
+
+impl Operator for SeqScan {
+    fn next(&mut self, context: &mut Context<'_>, demand: usize, out: &mut Batch) -> Result<()> {
+        out.selection.set_all(0);
+        let heap = Heap::new(&self.relation, context.transaction);
+        if self.scan.is_none() {
+            let options = ScanOptions { columns: self.fetched.columns.clone(), ..ScanOptions::default() };
+            self.scan = Some(Scan::new(&heap, &options)?);
+            self.batch = Batch::new(self.fetched.types.iter().copied());
+        }
+        let Some(scan) = &mut self.scan else { return Ok(()) };
+        let visibility = Visibility::Mvcc(context.snapshot);
+        loop {
+            // A filter may reject most rows: looking at many is no more than what was asked for.
+            let wanted = self.growth.next(if self.filter.is_empty() { demand } else { BATCH_ROWS });
+            let limit = if demand < BATCH_ROWS { wanted.min(demand) } else { wanted };
+            if self.batch.columns.len() != self.fetched.types.len() {
+                self.batch = Batch::new(self.fetched.types.iter().copied());
+            }
+            for (column, physical) in self.batch.columns.iter_mut().zip(&self.fetched.types) {
+                column.reset(*physical, 0);
+            }
+            if scan.next(&heap, &visibility, &mut self.batch, limit)? == 0 {
+                return Ok(());
+            }
+            self.fetched.fill_system(self.relation.oid, scan.tids(), &mut self.batch);
+            self.removed += self.filter.apply(context, &mut self.batch)? as u64;
+            if !self.batch.is_empty() {
+                return self.projection.apply(context, &mut self.batch, out);
+            }
+        }
+    }
+
+    fn rescan(&mut self, _context: &mut Context<'_>, _changed: &[u32]) -> Result<()> {
+        self.scan = None;
+        self.growth = Growth::default();
+        self.filter.forget();
+        self.projection.forget();
+        Ok(())
+    }
+
+    fn details(&self) -> Details {
+        Details { removed_by_filter: self.removed, ..Details::default() }
+    }
+}
+
+/// `ctid = value` and `ctid = ANY (values)`.
+pub struct TidScan {
+    pub relation: Arc<Relation>,
+    pub fetched: Fetched,
+    pub tids: Vec<Program>,
+    pub filter: Filter,
+    pub projection: Projection,
+    pub fetch: Option<TupleFetch>,
+    pub wanted: Option<Vec<ItemPointer>>,
+    pub next: usize,
+    pub batch: Batch,
+    pub removed: u64,
+}
+
+impl TidScan {
+    fn wanted(&mut self, context: &mut Context<'_>) -> Result<()> {
+        let mut wanted = Vec::new();
+        for program in &mut self.tids {
+            match program.evaluate_one(context)?.as_ref() {
+                ValueRef::Tid(tid) => wanted.push(tid),
+                ValueRef::Bytes(array) => {
+                    let values = kokkiri_types::array::values(array)?;
+                    wanted.extend(values.iter().filter_map(|value| match value {
+                        Value::Tid(tid) => Some(*tid),
+                        _ => None,
+                    }));
+                }
+                _ => {}
+            }
+        }
+        wanted.sort_by_key(|tid| tid.to_u64());
+        wanted.dedup();
+        self.wanted = Some(wanted);
+        self.next = 0;
+        Ok(())
+    }
+}
+
+impl Operator for TidScan {
+    fn next(&mut self, context: &mut Context<'_>, _demand: usize, out: &mut Batch) -> Result<()> {
+        out.selection.set_all(0);
+        if self.wanted.is_none() {
+            self.wanted(context)?;
+        }
+        let relation = Arc::clone(&self.relation);
+        let heap = Heap::new(&relation, context.transaction);
+        let visibility = Visibility::Mvcc(context.snapshot);
+        while let Some(tid) = self.wanted.as_ref().and_then(|wanted| wanted.get(self.next)).copied() {
+            self.next += 1;
+            prepare(&mut self.batch, &self.fetched.types);
+            let fetch = self.fetch.get_or_insert_with(|| TupleFetch::new(&heap, &self.fetched.columns));
+            let columns = &mut self.batch.columns[..self.fetched.columns.len()];
+            if !fetch.fetch_version(&heap, &visibility, tid, 0, columns)? {
+                continue;
+            }
+            self.fetched.fill_system(relation.oid, &[tid], &mut self.batch);
+            self.batch.seal(1);
+            self.removed += self.filter.apply(context, &mut self.batch)? as u64;
+            if !self.batch.is_empty() {
+                return self.projection.apply(context, &mut self.batch, out);
+            }
+        }
+        if let Some(fetch) = &mut self.fetch {
+            fetch.release();
+        }
+        Ok(())
+    }
+
+    fn rescan(&mut self, _context: &mut Context<'_>, _changed: &[u32]) -> Result<()> {
+        self.wanted = None;
+        self.next = 0;
+        Ok(())
+    }
+
+    fn details(&self) -> Details {
+        Details { removed_by_filter: self.removed, ..Details::default() }
+    }
+}
