@@ -1,8 +1,9 @@
 //! What a call may depend on besides its arguments.
 
+use kokkiri_catalog::view::CatalogView;
 use kokkiri_primitives::clock::TimestampTz;
 use kokkiri_primitives::settings::Settings;
-use kokkiri_primitives::{Oid, ProcNumber};
+use kokkiri_primitives::{Error, Oid, ProcNumber, Result};
 use kokkiri_types::PhysicalType;
 use kokkiri_types::builtin::type_info;
 use kokkiri_types::io::IoSettings;
@@ -34,6 +35,8 @@ pub struct CallContext<'a> {
     pub io: &'a IoSettings,
     pub session: &'a SessionInfo,
     pub settings: Option<&'a Settings>,
+    /// Absent where calls happen below the catalog, as in bootstrap.
+    pub catalog: Option<CatalogView<'a>>,
     /// Start of the statement; that of the transaction is `io.now`.
     pub statement_start: TimestampTz,
     /// Collation of the call.
@@ -51,6 +54,7 @@ impl<'a> CallContext<'a> {
             io,
             session,
             settings: None,
+            catalog: None,
             statement_start: io.now,
             collation: Oid::INVALID,
             argument_types: &[],
@@ -62,5 +66,17 @@ impl<'a> CallContext<'a> {
     /// How values of the result's type travel.
     pub fn result_physical(&self) -> PhysicalType {
         type_info(self.result_type).map_or(PhysicalType::Varlena, |info| info.physical())
+    }
+
+    /// # Errors
+    /// 0A000 where the call has no settings to look at.
+    pub fn settings(&self) -> Result<&'a Settings> {
+        self.settings.ok_or_else(|| Error::not_supported("looking at settings in this context"))
+    }
+
+    /// # Errors
+    /// 0A000 where the call has no catalog to look at.
+    pub fn catalog(&self) -> Result<CatalogView<'a>> {
+        self.catalog.ok_or_else(|| Error::not_supported("looking at the catalog in this context"))
     }
 }

@@ -11,6 +11,7 @@
 #![forbid(unsafe_code)]
 
 pub mod aggregate;
+pub mod catalog_info;
 pub mod context;
 pub mod kernel;
 pub mod random;
@@ -18,6 +19,7 @@ pub mod registry;
 pub mod set_returning;
 
 mod arithmetic;
+mod array_functions;
 mod boolean;
 mod cast;
 mod comparison;
@@ -25,6 +27,8 @@ mod datetime;
 mod digest;
 mod keywords;
 mod math;
+mod regular_expression;
+mod session;
 mod text;
 
 pub use aggregate::{Aggregate, AggregateStates, aggregate};

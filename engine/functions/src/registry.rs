@@ -34,11 +34,15 @@ pub struct Builtin {
 fn lists() -> impl Iterator<Item = &'static [Builtin]> {
     let files: &[&[&[&'static [Builtin]]]] = &[
         crate::arithmetic::FILES,
+        crate::array_functions::FILES,
+        crate::catalog_info::FILES,
         crate::boolean::FILES,
         crate::cast::FILES,
         crate::comparison::FILES,
         crate::datetime::FILES,
         crate::math::FILES,
+        crate::regular_expression::FILES,
+        crate::session::FILES,
         crate::text::FILES,
     ];
     files.iter().copied().flatten().copied().flatten().copied()
