@@ -12,6 +12,7 @@ mod constraint;
 pub mod context;
 mod cross_type;
 pub mod execution;
+pub mod explain;
 pub mod expression;
 pub mod node;
 mod row_store;

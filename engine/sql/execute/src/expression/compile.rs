@@ -440,6 +440,10 @@ impl<'s> Compiler<'s> {
                 return Err(Error::not_supported("this kind of subquery"));
             }
         };
+        let probes = match (&subplan.testexpr, subplan.use_hash_table) {
+            (Some(test), true) => self.probes(test, &subplan.param_ids)?,
+            _ => Vec::new(),
+        };
         let out = self.register(physical);
         self.program.subplans.push(CompiledSubPlan {
             kind: subplan.kind,
@@ -449,12 +453,38 @@ impl<'s> Compiler<'s> {
             test,
             element: subplan.first_column.0,
             physical,
-            hashable: subplan.use_hash_table,
+            probes,
             table: None,
+            by_hash: Default::default(),
+            with_nulls: Vec::new(),
         });
         let index = self.program.subplans.len() - 1;
         self.step(StepKind::SubPlan { subplan: index, out }, selection);
         Ok(Operand::Register(out))
+    }
+}
+
+impl Compiler<'_> {
+    /// Outer sides of a hashed subplan's equalities, in order of its columns.
+    fn probes(&self, test: &Expression, columns: &[u32]) -> Result<Vec<(Program, Oid, Oid)>> {
+        let parts: Vec<&Expression> = match test {
+            Expression::BoolExpr(and) if and.op == BoolOp::And => and.args.iter().collect(),
+            other => vec![other],
+        };
+        let mut probes = Vec::new();
+        for id in columns {
+            let found = parts.iter().find_map(|part| match part {
+                Expression::OpExpr(operator) => match operator.args.as_slice() {
+                    [left, Expression::Param(param)] if param.id == *id => Some((left, param.type_oid)),
+                    _ => None,
+                },
+                _ => None,
+            });
+            // A column that is compared otherwise keeps the test from being answered by hash.
+            let Some((left, inner)) = found else { return Ok(Vec::new()) };
+            probes.push((Compiler::compile(self.scope, left)?, left.result_type(), inner));
+        }
+        Ok(probes)
     }
 }
 

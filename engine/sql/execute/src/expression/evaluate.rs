@@ -1,11 +1,12 @@
 //! Running a compiled expression over a batch.
 
 use std::cmp::Ordering;
+use std::collections::HashMap;
 
 use kokkiri_analyze::tree::{BoolTest, ParamKind, SubLinkType};
 use kokkiri_functions::CallContext;
 use kokkiri_primitives::{Error, Oid, Result};
-use kokkiri_types::{Batch, Column, PhysicalType, Selection, Value, ValueRef, array, io};
+use kokkiri_types::{Batch, Column, PhysicalType, Selection, Value, ValueRef, array, hash, io};
 
 use super::steps::{CallInfo, Operand, Step, StepKind};
 use crate::context::Context;
@@ -36,9 +37,14 @@ pub struct CompiledSubPlan {
     pub test: Option<Box<Program>>,
     pub element: Oid,
     pub physical: PhysicalType,
-    pub hashable: bool,
+    /// Outer sides of hashable equalities with the subplan's columns, and types of both sides. Empty if
+    /// the test is not made of such.
+    pub probes: Vec<(Program, Oid, Oid)>,
     /// Rows of an uncorrelated subplan, read once.
     pub table: Option<Vec<Vec<Value>>>,
+    /// Those rows by hash, and those with a null, which any probe must look at.
+    pub by_hash: HashMap<u64, Vec<usize>>,
+    pub with_nulls: Vec<usize>,
 }
 
 fn column<'a>(operand: Operand, input: &'a [Column], registers: &'a [Column]) -> &'a Column {
@@ -227,19 +233,23 @@ impl CompiledSubPlan {
         if self.arguments.is_empty() {
             if self.table.is_none() {
                 self.table = Some(context.subplan_rows(self.plan_id, &[])?);
+                self.hash_rows();
             }
         } else {
             self.table = Some(context.subplan_rows(self.plan_id, &self.changed())?);
         }
-        let Some(test) = &mut self.test else {
-            return Err(Error::internal("a quantified subquery has a test"));
-        };
-        let mut unknown = false;
         let mut selection = Selection::default();
         selection.set_none(total);
         selection.push(row);
-        for values in self.table.iter().flatten() {
-            for (id, value) in self.columns.iter().zip(values) {
+        let candidates = self.candidates(context, input, &selection, row)?;
+        let Some(test) = &mut self.test else {
+            return Err(Error::internal("a quantified subquery has a test"));
+        };
+        let Some(table) = &self.table else { return Ok(Value::Bool(!is_any)) };
+        let mut unknown = false;
+        let all = candidates.is_none().then_some(0..table.len());
+        for at in candidates.into_iter().flatten().chain(all.into_iter().flatten()) {
+            for (id, value) in self.columns.iter().zip(&table[at]) {
                 context.set_parameter(*id, value.clone());
             }
             match test.evaluate(context, input, &selection)?.get(row) {
@@ -250,6 +260,51 @@ impl CompiledSubPlan {
         }
         Ok(if unknown { Value::Null } else { Value::Bool(!is_any) })
     }
+
+    /// Sorts the rows of a hashed subplan by their hashes.
+    fn hash_rows(&mut self) {
+        self.by_hash.clear();
+        self.with_nulls.clear();
+        if self.probes.is_empty() {
+            return;
+        }
+        for (at, row) in self.table.iter().flatten().enumerate() {
+            if row.iter().any(Value::is_null) {
+                self.with_nulls.push(at);
+                continue;
+            }
+            let types = self.probes.iter().map(|(_, _, inner)| *inner);
+            self.by_hash.entry(hash_values(types.zip(row.iter().map(Value::as_ref)))).or_default().push(at);
+        }
+    }
+
+    /// Rows that may equal the outer row's values; `None` for all of them.
+    fn candidates(
+        &mut self,
+        context: &mut Context<'_>,
+        input: &[Column],
+        selection: &Selection,
+        row: usize,
+    ) -> Result<Option<Vec<usize>>> {
+        if self.probes.is_empty() {
+            return Ok(None);
+        }
+        let mut values = Vec::with_capacity(self.probes.len());
+        for (program, outer, _) in &mut self.probes {
+            values.push((*outer, program.evaluate(context, input, selection)?.get(row).to_value()));
+        }
+        if values.iter().any(|(_, value)| value.is_null()) {
+            return Ok(None);
+        }
+        let hash = hash_values(values.iter().map(|(type_oid, value)| (*type_oid, value.as_ref())));
+        let mut found = self.by_hash.get(&hash).cloned().unwrap_or_default();
+        found.extend(&self.with_nulls);
+        Ok(Some(found))
+    }
+}
+
+fn hash_values<'v>(values: impl Iterator<Item = (Oid, ValueRef<'v>)>) -> u64 {
+    values.fold(0, |state, (type_oid, value)| hash::combine(state, hash::hash_value(type_oid, value)))
 }
 
 fn call_context<'c>(context: &Context<'c>, call: &'c CallInfo) -> CallContext<'c> {
