@@ -14,7 +14,7 @@
 mod access_check;
 pub mod bootstrap;
 pub mod cache;
-mod convert;
+pub mod convert;
 pub mod database;
 pub mod dependency;
 mod descriptor;
