@@ -1,4 +1,306 @@
 //! Names to oids, types, coercions: the Query tree; view expansion.
+//!
+//! Realises: parser/analyze.c and its kin, and the rewriter. [`analyze`] turns a raw statement into a [`Query`]: names
+//! are resolved through the catalog (relations are locked on the way), overloads chosen, types coerced, defaults
+//! filled in, views expanded. Statements that neither query nor change rows pass through as utilities.
+//!
+//! Start at [`tree::Query`] for what comes out, at `expression.rs` for how an expression is analysed, at
+//! `function.rs` for how an overload is chosen.
 #![forbid(unsafe_code)]
 
+mod aggregate;
+mod catalog;
+mod clause;
+mod coerce;
+mod collation;
+mod expression;
+#[cfg(test)]
+mod fixture;
+mod from;
+mod function;
+mod modify;
+mod operator;
+mod relation;
+mod rewrite;
+mod scope;
+mod select;
+pub mod stored;
+mod target;
 pub mod tree;
+mod type_name;
+
+use kokkiri_catalog::entries::RelationEntry;
+use kokkiri_catalog::view::CatalogView;
+use kokkiri_parse::tree as raw;
+use kokkiri_parse::{AtLocation, Location};
+use kokkiri_primitives::{Oid, Result, error};
+use kokkiri_types::builtin::oid;
+use kokkiri_types::io::IoSettings;
+
+use catalog::Catalog;
+use scope::{Analyzer, Clause, Scope};
+use tree::*;
+
+pub use scope::Parameters;
+
+/// An analyzed statement, with the types of its parameters.
+#[derive(Clone, Debug)]
+pub struct Analyzed {
+    pub query: Query,
+    pub parameter_types: Vec<Oid>,
+}
+
+/// Analyzes and rewrites a statement: `parse_analyze` and `QueryRewrite`.
+pub fn analyze(
+    view: &CatalogView<'_>,
+    io: &IoSettings,
+    raw: &raw::RawStatement,
+    parameters: Parameters,
+) -> Result<Analyzed> {
+    analyze_with(Catalog::View(view), io, raw, parameters, Views::Expand)
+}
+
+/// As [`analyze`], but views stay relations: what a view's own definition stores.
+pub fn analyze_without_rewrite(
+    view: &CatalogView<'_>,
+    io: &IoSettings,
+    raw: &raw::RawStatement,
+    parameters: Parameters,
+) -> Result<Analyzed> {
+    analyze_with(Catalog::View(view), io, raw, parameters, Views::Keep)
+}
+
+/// The type a name means, with its typmod.
+pub fn resolve_type(view: &CatalogView<'_>, io: &IoSettings, name: &raw::TypeName) -> Result<(Oid, i32)> {
+    let mut analyzer = Analyzer::new(Catalog::View(view), io, Parameters::none());
+    analyzer.scopes.push(Scope::default());
+    analyzer.resolve_type(name)
+}
+
+/// A type's name with its modifier as SQL writes it: PostgreSQL's `format_type`.
+pub fn format_type(view: &CatalogView<'_>, type_oid: Oid, typmod: Option<i32>) -> String {
+    Catalog::View(view).type_name_with_typmod(type_oid, typmod)
+}
+
+/// What a stored expression belongs to.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum ExpressionUse<'a> {
+    /// DEFAULT of a column of this name, type and typmod.
+    ColumnDefault {
+        column: &'a str,
+        type_oid: Oid,
+        typmod: i32,
+    },
+    CheckConstraint,
+    IndexExpression,
+    IndexPredicate,
+    /// USING of ALTER COLUMN TYPE.
+    AlterColumnTransform {
+        column: &'a str,
+        type_oid: Oid,
+        typmod: i32,
+    },
+    /// A parameter of EXECUTE.
+    ExecuteParameter {
+        type_oid: Oid,
+    },
+    CopyWhere,
+}
+
+/// Analyzes an expression of a definition. `relation`, if given, is the one whose columns it may use, as varno 1.
+pub fn analyze_expression(
+    view: &CatalogView<'_>,
+    io: &IoSettings,
+    expr: &raw::Expr,
+    relation: Option<&RelationEntry>,
+    usage: ExpressionUse<'_>,
+) -> Result<Expression> {
+    expression_with(Catalog::View(view), io, expr, relation, usage)
+}
+
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Views {
+    Expand,
+    Keep,
+}
+
+fn analyze_with(
+    catalog: Catalog<'_>,
+    io: &IoSettings,
+    raw: &raw::RawStatement,
+    parameters: Parameters,
+    views: Views,
+) -> Result<Analyzed> {
+    let mut analyzer = Analyzer::new(catalog, io, parameters);
+    let (mut query, _) = analyzer.nested(Scope::default(), |analyzer| match &raw.statement {
+        raw::Statement::Select(stmt) => match &stmt.into {
+            // SELECT INTO is CREATE TABLE AS.
+            Some(into) => {
+                let mut select = (**stmt).clone();
+                select.into = None;
+                let create = raw::CreateTableAsStmt {
+                    query: raw::Statement::Select(Box::new(select)),
+                    into: into.clone(),
+                    materialized: false,
+                    if_not_exists: false,
+                };
+                Ok(utility(raw::Statement::CreateTableAs(Box::new(create))))
+            }
+            None => analyzer.select(stmt),
+        },
+        raw::Statement::Insert(stmt) => analyzer.insert(stmt),
+        raw::Statement::Update(stmt) => analyzer.update(stmt),
+        raw::Statement::Delete(stmt) => analyzer.delete(stmt),
+        raw::Statement::Merge(stmt) => Err(catalog::not_supported("MERGE", stmt.relation.location)),
+        other => Ok(utility(other.clone())),
+    })?;
+    analyzer.settle_parameters(&mut query)?;
+    if views == Views::Expand && query.command_type != CommandType::Utility {
+        rewrite::expand_views(catalog, &mut query, &mut Vec::new())?;
+    }
+    query.statement_location = raw.location;
+    query.statement_length = raw.length;
+    Ok(Analyzed { query, parameter_types: analyzer.parameters.types })
+}
+
+fn utility(statement: raw::Statement) -> Query {
+    Query { command_type: CommandType::Utility, utility: Some(Box::new(statement)), ..Query::default() }
+}
+
+fn expression_with(
+    catalog: Catalog<'_>,
+    io: &IoSettings,
+    expr: &raw::Expr,
+    relation: Option<&RelationEntry>,
+    usage: ExpressionUse<'_>,
+) -> Result<Expression> {
+    let mut analyzer = Analyzer::new(catalog, io, Parameters::none());
+    let (expr, _) = analyzer.nested(Scope::default(), |analyzer| {
+        if let Some(relation) = relation {
+            let item = analyzer.add_relation(relation, None, false, true, 0)?;
+            analyzer.add_to_namespace(item);
+        }
+        let clause = match usage {
+            ExpressionUse::ColumnDefault { .. } => Clause::ColumnDefault,
+            ExpressionUse::CheckConstraint => Clause::CheckConstraint,
+            ExpressionUse::IndexExpression => Clause::IndexExpression,
+            ExpressionUse::IndexPredicate => Clause::IndexPredicate,
+            ExpressionUse::AlterColumnTransform { .. } => Clause::AlterColumnTransform,
+            ExpressionUse::ExecuteParameter { .. } => Clause::ExecuteParameter,
+            ExpressionUse::CopyWhere => Clause::CopyWhere,
+        };
+        let location = expr.location();
+        let value = analyzer.within(clause, |analyzer| analyzer.expression(expr))?;
+        let value = match usage {
+            ExpressionUse::ColumnDefault { column, type_oid, typmod }
+            | ExpressionUse::AlterColumnTransform { column, type_oid, typmod } => {
+                let info = ColumnInfo { type_oid, typmod, collation: Oid::INVALID };
+                if clause == Clause::ColumnDefault {
+                    default_of_column(analyzer, value, column, info)?
+                } else {
+                    analyzer.coerce_for_assignment(value, column, info, location)?
+                }
+            }
+            ExpressionUse::CheckConstraint => analyzer.coerce_to_boolean(value, "CHECK")?,
+            ExpressionUse::IndexPredicate => analyzer.coerce_to_boolean(value, "WHERE")?,
+            ExpressionUse::CopyWhere => analyzer.coerce_to_boolean(value, "WHERE")?,
+            ExpressionUse::IndexExpression => value,
+            ExpressionUse::ExecuteParameter { type_oid } => execute_parameter(analyzer, value, type_oid)?,
+        };
+        analyzer.with_collations(value)
+    })?;
+    Ok(expr)
+}
+
+fn default_of_column(
+    analyzer: &mut Analyzer<'_>,
+    value: Expression,
+    column: &str,
+    info: ColumnInfo,
+) -> Result<Expression> {
+    let from = value.result_type();
+    let location = value.location();
+    let (context, form) = (coerce::CoercionContext::Assignment, CoercionForm::ImplicitCast);
+    match analyzer.coerce_to_target(value, info.type_oid, info.typmod, context, form, Location::UNKNOWN)? {
+        Some(value) => Ok(value),
+        None => {
+            let (to, from) = (analyzer.catalog.type_name(info.type_oid), analyzer.catalog.type_name(from));
+            Err(error!(
+                DATATYPE_MISMATCH,
+                "column \"{column}\" is of type {to} but default expression is of type {from}"
+            )
+            .hint("You will need to rewrite or cast the expression.")
+            .at_location(location))
+        }
+    }
+}
+
+fn execute_parameter(analyzer: &mut Analyzer<'_>, value: Expression, type_oid: Oid) -> Result<Expression> {
+    let from = value.result_type();
+    let location = value.location();
+    let (context, form) = (coerce::CoercionContext::Assignment, CoercionForm::ImplicitCast);
+    match analyzer.coerce_to_target(value, type_oid, -1, context, form, Location::UNKNOWN)? {
+        Some(value) => Ok(value),
+        None => {
+            let (to, from) = (analyzer.catalog.type_name(type_oid), analyzer.catalog.type_name(from));
+            Err(error!(
+                DATATYPE_MISMATCH,
+                "parameter of type {from} cannot be coerced to the expected type {to}"
+            )
+            .hint("You will need to rewrite or cast the expression.")
+            .at_location(location))
+        }
+    }
+}
+
+impl Analyzer<'_> {
+    /// Checks that every parameter got a type: PostgreSQL's `check_variable_parameters`.
+    fn settle_parameters(&mut self, query: &mut Query) -> Result<()> {
+        if !self.parameters.infer {
+            return Ok(());
+        }
+        check_parameters(query, &self.parameters.types)?;
+        match self.parameters.types.iter().position(|known| !known.is_valid() || *known == oid::UNKNOWN) {
+            Some(index) => Err(error!(
+                INDETERMINATE_DATATYPE,
+                "could not determine data type of parameter ${}",
+                index + 1
+            )),
+            None => Ok(()),
+        }
+    }
+}
+
+fn check_parameters(query: &Query, types: &[Oid]) -> Result<()> {
+    let mut result = Ok(());
+    query.for_each_expression(&mut |expr| {
+        expr.walk(&mut |node| {
+            match node {
+                Expression::Param(param) if param.kind == ParamKind::Extern && result.is_ok() => {
+                    let known = types.get(param.id as usize - 1).copied().unwrap_or_default();
+                    if param.type_oid != known || known == oid::UNKNOWN {
+                        result = Err(error!(
+                            INDETERMINATE_DATATYPE,
+                            "could not determine data type of parameter ${}", param.id
+                        )
+                        .at_location(param.location));
+                    }
+                }
+                Expression::SubLink(link) if result.is_ok() => {
+                    result = check_parameters(&link.subselect, types)
+                }
+                _ => {}
+            }
+            result.is_ok()
+        });
+    });
+    query.for_each_subquery(&mut |inner| {
+        if result.is_ok() {
+            result = check_parameters(inner, types);
+        }
+    });
+    result
+}
+
+#[cfg(test)]
+mod tests;
