@@ -4,53 +4,19 @@
 //! up once ([`output_function`]). Forms that need a catalog (the names behind reg* types and aclitem,
 //! enums, composites, domains) are the functions crate's; here reg* types show their numbers.
 
-use kokkiri_primitives::clock::TimestampTz;
 use kokkiri_primitives::{BlockNumber, Error, ItemPointer, Lsn, OffsetNumber, Oid, Result, bail, error};
 
 use crate::array;
 use crate::builtin::{TypeInfo, oid, type_info};
-use crate::datetime::{
-    self, DateOrder, DateStyle, Interval, IntervalStyle, TimeZone, format, interval_text, parse,
-};
+use crate::datetime::{self, Interval, format, interval_text, parse};
 use crate::number::{self, invalid_syntax, write_i64, write_u64};
 use crate::numeric::{self, Numeric};
 use crate::text;
 use crate::value::{Value, ValueRef};
 
-/// The settings that text forms depend on.
-#[derive(Clone, Debug, PartialEq)]
-pub struct IoSettings {
-    pub date_style: DateStyle,
-    pub date_order: DateOrder,
-    pub interval_style: IntervalStyle,
-    pub time_zone: TimeZone,
-    pub extra_float_digits: i32,
-    pub bytea_output: ByteaOutput,
-    /// Start of the transaction: what `now` and `today` mean.
-    pub now: TimestampTz,
-}
+mod settings;
 
-impl Default for IoSettings {
-    fn default() -> Self {
-        Self {
-            date_style: DateStyle::Iso,
-            date_order: DateOrder::Mdy,
-            interval_style: IntervalStyle::Postgres,
-            time_zone: TimeZone::default(),
-            extra_float_digits: 1,
-            bytea_output: ByteaOutput::Hex,
-            now: TimestampTz(0),
-        }
-    }
-}
-
-/// The setting bytea_output.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub enum ByteaOutput {
-    #[default]
-    Hex,
-    Escape,
-}
+pub use settings::{ByteaOutput, IoSettings, date_style_name, parse_date_style};
 
 /// Appends the text of a non-null value.
 pub type OutputFunction = fn(ValueRef<'_>, &IoSettings, &mut Vec<u8>) -> Result<()>;

@@ -46,6 +46,15 @@ impl TimeZone {
         Some(Self { name: name.into(), zone })
     }
 
+    /// A value of the setting TimeZone: a name, an offset in hours east, or the
+    /// `<+03>-03` that such an offset is shown as.
+    pub fn from_setting(text: &str) -> Option<Self> {
+        if let Ok(hours) = text.trim().parse::<f64>() {
+            return Self::fixed((hours * 3600.0).round() as i32);
+        }
+        Self::lookup(text)
+    }
+
     /// A zone of constant offset, named as PostgreSQL names it after `SET TIME ZONE <number>`.
     pub fn fixed(seconds_east: i32) -> Option<Self> {
         let offset = Offset::from_seconds(seconds_east).ok()?;
@@ -144,5 +153,8 @@ mod tests {
         let instant = local(15000, 7, 1, 4, 0);
         assert_eq!(zone.to_local(instant), local(15000, 7, 1, 0, 0));
         assert!(TimeZone::lookup("Nowhere/Land").is_none());
+        let fixed = TimeZone::from_setting("-3.5").expect("an offset");
+        assert_eq!((fixed.name(), fixed.offset_at(0)), ("<-03:30>+03:30", -12_600));
+        assert_eq!(TimeZone::from_setting(fixed.name()).map(|zone| zone.offset_at(0)), Some(-12_600));
     }
 }
