@@ -4,15 +4,20 @@
 //! Nothing here knows of sockets, signals or authentication methods.
 #![forbid(unsafe_code)]
 
+mod admission;
 pub mod client;
 pub mod engine;
+mod initialise;
 mod instance;
 mod session;
 
+pub use admission::BackendSlot;
 pub use client::{
     BindRequest, ConnectRequest, Credentials, Format, IdleTimeout, Progress, ResultColumn, RowSink,
     TransactionState, format_log_time, invalid_encoding, output,
 };
+pub use engine::{Engine, StopMode};
+pub use initialise::InitialiseOptions;
 pub use instance::Instance;
 pub use session::Session;
 

@@ -22,6 +22,6 @@ mod value;
 
 pub use parameter::{Context, Kind, Parameter, Unit, find, parse_bool};
 pub use parameters::PARAMETERS;
-pub use server::{Check, ServerSettings, Source, Stored};
+pub use server::{Check, ServerSettings, SharedSettings, Source, Stored};
 pub use session::{Key, SetScope, Settings, Shown};
 pub use value::Value;

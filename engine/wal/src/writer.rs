@@ -364,6 +364,16 @@ impl Wal {
         self.notices.checkpoint_wanted.swap(false, Ordering::AcqRel)
     }
 
+    /// The number given to [`Wal::set_checkpoint_segments`].
+    pub fn checkpoint_segments(&self) -> u64 {
+        self.notices.checkpoint_segments.load(Ordering::Relaxed)
+    }
+
+    /// What [`Wal::take_checkpoint_wanted`] would tell.
+    pub fn checkpoint_is_wanted(&self) -> bool {
+        self.notices.checkpoint_wanted.load(Ordering::Acquire)
+    }
+
     /// Makes `backend` the one to wake for asynchronous commits.
     pub fn set_wal_writer(&self, backend: Option<Arc<Backend>>) {
         *self.notices.wal_writer.lock() = backend;

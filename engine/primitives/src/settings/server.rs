@@ -1,12 +1,13 @@
 //! What the server as a whole runs with.
 
 use std::collections::{BTreeMap, HashMap};
-use std::sync::Arc;
+use std::sync::{Arc, PoisonError, RwLock};
 
 use crate::error::Result;
 
 use super::parameter::{Parameter, find};
 use super::parameters::PARAMETERS;
+use super::session::Key;
 use super::value::Value;
 
 /// Where a value came from: pg_settings' `source`, weakest first.
@@ -97,6 +98,12 @@ impl ServerSettings {
         }
     }
 
+    /// The parameter's value.
+    #[inline]
+    pub fn get<K: Key>(&self, key: K) -> K::Value {
+        K::take(&self.stored(key.index()).value)
+    }
+
     pub fn stored(&self, index: u16) -> &Stored {
         &self.values[usize::from(index)]
     }
@@ -131,5 +138,22 @@ impl ServerSettings {
 impl Default for ServerSettings {
     fn default() -> Self {
         Self::new()
+    }
+}
+
+/// The server's values as of the last reload, for whoever runs beside the sessions.
+pub struct SharedSettings(RwLock<Arc<ServerSettings>>);
+
+impl SharedSettings {
+    pub fn new(settings: Arc<ServerSettings>) -> Self {
+        Self(RwLock::new(settings))
+    }
+
+    pub fn load(&self) -> Arc<ServerSettings> {
+        Arc::clone(&self.0.read().unwrap_or_else(PoisonError::into_inner))
+    }
+
+    pub fn store(&self, settings: Arc<ServerSettings>) {
+        *self.0.write().unwrap_or_else(PoisonError::into_inner) = settings;
     }
 }
