@@ -42,6 +42,12 @@ impl TimeZone {
             let canonical = zone.iana_name().unwrap_or(name).into();
             return Some(Self { name: canonical, zone });
         }
+        // `<-03:30>+03:30`: a constant offset, counted west as POSIX does.
+        if let Some((_, west)) = name.strip_prefix('<').and_then(|rest| rest.split_once('>'))
+            && let Some(seconds) = seconds_of(west)
+        {
+            return Self::fixed(-seconds);
+        }
         let zone = jiff::tz::TimeZone::posix(name).ok()?;
         Some(Self { name: name.into(), zone })
     }
@@ -130,6 +136,20 @@ impl TimeZone {
     pub fn to_local(&self, instant: i64) -> i64 {
         instant + i64::from(self.offset_at(instant)) * SECOND_MICROS
     }
+}
+
+/// Seconds of `[+-]hh[:mm[:ss]]`.
+fn seconds_of(text: &str) -> Option<i32> {
+    let (negative, digits) = match text.as_bytes().first()? {
+        b'-' => (true, &text[1..]),
+        b'+' => (false, &text[1..]),
+        _ => (false, text),
+    };
+    let mut seconds = 0;
+    for (part, unit) in digits.split(':').zip([3600, 60, 1]) {
+        seconds += part.parse::<u8>().ok().map(i32::from)? * unit;
+    }
+    (digits.split(':').count() <= 3).then_some(if negative { -seconds } else { seconds })
 }
 
 /// Largest zone displacement, microseconds.
