@@ -22,6 +22,7 @@ mod arithmetic;
 mod array_functions;
 mod boolean;
 mod cast;
+mod cluster;
 mod comparison;
 mod datetime;
 mod digest;

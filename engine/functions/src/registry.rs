@@ -38,6 +38,7 @@ fn lists() -> impl Iterator<Item = &'static [Builtin]> {
         crate::catalog_info::FILES,
         crate::boolean::FILES,
         crate::cast::FILES,
+        crate::cluster::FILES,
         crate::comparison::FILES,
         crate::datetime::FILES,
         crate::math::FILES,
