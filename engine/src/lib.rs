@@ -19,7 +19,7 @@ pub use client::{
 pub use engine::{Engine, StopMode};
 pub use initialise::InitialiseOptions;
 pub use instance::Instance;
-pub use session::Session;
+pub use session::{Session, install_checks};
 
 pub use kokkiri_primitives::{Error, Lsn, Oid, Result, Severity, SqlState, clock, settings};
 pub use kokkiri_types::Batch;

@@ -1,23 +1,81 @@
 //! A client's session: prepared statements, portals, the transaction block.
 //!
-//! The connection begins something (a query string, an Execute, a Sync) and then calls
-//! [`Session::run`] until it is done, doing in between what the returned [`Progress`] asks for.
+//! Realises: postgres.c's message handling. The connection begins something (a query string, an Execute,
+//! a Sync) and then calls [`Session::run`] until it is done, doing in between what the returned
+//! [`Progress`] asks for: write the output, await a commit's flush, bring COPY data. So nothing in here
+//! waits for a client, and a commit holds no thread.
+//!
+//! Invariants:
+//!  1. A statement runs only inside a transaction of the [`block`]; what it leaves (portals, snapshots)
+//!     ends before its transaction does.
+//!  2. A command tag is sent only after what it promises is durable.
+//!  3. After an error [`Session::statement_failed`] puts everything right; until then nothing else is
+//!     called.
 
+mod block;
+mod command;
+mod io;
+mod portal;
+mod prepared;
+mod run;
+mod statement;
+mod transaction;
+
+use std::collections::HashMap;
 use std::sync::Arc;
+use std::time::Duration;
 
+use kokkiri_catalog::view::{CatalogSession, CatalogView};
+use kokkiri_execute::catalog::ViewFacts;
+use kokkiri_functions::{CallContext, SessionInfo};
 use kokkiri_primitives::activity::{Backend, BackendState, Interrupt};
 use kokkiri_primitives::clock::TimestampTz;
-use kokkiri_primitives::settings::{PARAMETERS, parameters};
-use kokkiri_primitives::{Error, Result, SqlState};
+use kokkiri_primitives::settings::{PARAMETERS, Settings, parameters};
+use kokkiri_primitives::{Error, Oid, Result, SqlState};
+use kokkiri_transaction::BeginOptions;
+use kokkiri_types::io::IoSettings;
 
-use crate::client::{BindRequest, IdleTimeout, Progress, RowSink, TransactionState};
+use crate::client::{IdleTimeout, RowSink, TransactionState};
 use crate::engine::SessionStart;
+use crate::instance::Instance;
+
+pub use io::install_checks;
+
+use block::{Block, Ending};
+use portal::Portal;
+use run::Work;
+use statement::Source;
 
 /// One client's session.
 pub struct Session {
-    start: SessionStart,
-    /// The query string that [`Session::run`] works on.
-    query: Option<Arc<str>>,
+    // Declared in the order in which they must go: what belongs to the transaction before the
+    // transaction, and the place in the process array last.
+    portals: HashMap<String, Portal>,
+    work: Work,
+    ending: Option<Ending>,
+    block: Block,
+    statements: HashMap<String, Source>,
+    notices: Vec<Error>,
+    catalog: CatalogSession,
+    settings: Settings,
+    info: SessionInfo,
+    io: IoSettings,
+    /// [`Settings::generation`] that `io` was made from.
+    io_generation: u64,
+    role: Oid,
+    statement_start: TimestampTz,
+    timeout: Option<StatementTimeout>,
+    instance: Arc<Instance>,
+    registration: kokkiri_primitives::activity::Registration,
+}
+
+/// A running statement_timeout; ends with the statement.
+struct StatementTimeout(tokio::task::JoinHandle<()>);
+
+impl Drop for StatementTimeout {
+    fn drop(&mut self) {
+        self.0.abort();
+    }
 }
 
 impl Session {
@@ -26,127 +84,209 @@ impl Session {
     /// # Errors
     /// What keeps a session from starting; the connection ends with it.
     pub(crate) fn open(start: SessionStart) -> Result<Self> {
-        let session = Self { start, query: None };
-        session.set_state(BackendState::Idle);
+        let SessionStart { instance, registration, request, settings, role, database, tablespace } = start;
+        let backend = Arc::clone(registration.backend());
+        let state = instance.catalog.database(database, tablespace)?;
+        let info = SessionInfo {
+            database,
+            database_name: request.database.clone(),
+            user: role,
+            user_name: request.user.clone(),
+            session_user_name: request.user.clone(),
+            process_id: backend.pid,
+            proc_number: Some(backend.number),
+            version: version(),
+            ..SessionInfo::default()
+        };
+        settings.connection_started();
+        let session = Self {
+            portals: HashMap::new(),
+            work: Work::Nothing,
+            ending: None,
+            block: Block::new(Arc::clone(&instance.cluster), backend, tablespace),
+            statements: HashMap::new(),
+            notices: Vec::new(),
+            catalog: CatalogSession::new(Arc::clone(&instance.catalog), state),
+            io: IoSettings::from_settings(&settings, TimestampTz(0))?,
+            io_generation: settings.generation(),
+            settings,
+            info,
+            role,
+            statement_start: TimestampTz(0),
+            timeout: None,
+            instance,
+            registration,
+        };
+        session.show_state(BackendState::Idle);
         Ok(session)
     }
 
     pub fn backend(&self) -> &Arc<Backend> {
-        self.start.registration.backend()
+        self.registration.backend()
     }
 
     /// Parameters and values that a client is told when it connects.
     pub fn initial_reports(&self) -> Vec<(&'static str, String)> {
+        self.settings.take_reports();
         let reported = PARAMETERS.iter().filter(|parameter| parameter.reported);
         reported
-            .filter_map(|parameter| Some((parameter.name, self.start.settings.show(parameter.name).ok()?)))
+            .filter_map(|parameter| Some((parameter.name, self.settings.show(parameter.name).ok()?)))
             .collect()
     }
 
     /// Parameters that have changed since the client was last told.
     pub fn take_reports(&self) -> Vec<(&'static str, String)> {
-        self.start.settings.take_reports()
+        self.settings.take_reports()
     }
 
     pub fn state(&self) -> TransactionState {
-        TransactionState::Idle
-    }
-
-    fn set_state(&self, state: BackendState) {
-        let mut status = self.backend().status();
-        status.state = state;
-        status.state_change = Some(TimestampTz::now());
-    }
-
-    /// Begins a simple query: one or several statements.
-    pub fn begin_query(&mut self, text: &Arc<str>) -> Result<()> {
-        self.query = Some(Arc::clone(text));
-        let now = TimestampTz::now();
-        let mut status = self.backend().status();
-        status.query = Arc::clone(text);
-        status.query_start = Some(now);
-        drop(status);
-        self.set_state(BackendState::Active);
-        Ok(())
-    }
-
-    pub fn parse(&mut self, _name: &str, _text: &Arc<str>, _parameter_types: &[u32]) -> Result<()> {
-        Err(Error::not_supported("the Parse message"))
-    }
-
-    pub fn bind(&mut self, request: &BindRequest<'_>) -> Result<()> {
-        Err(unknown_statement(request.statement))
-    }
-
-    pub fn describe_statement(&mut self, name: &str, _sink: &mut dyn RowSink) -> Result<()> {
-        Err(unknown_statement(name))
-    }
-
-    pub fn describe_portal(&mut self, name: &str, _sink: &mut dyn RowSink) -> Result<()> {
-        Err(unknown_portal(name))
-    }
-
-    /// Begins to run a portal, for at most `limit` rows.
-    pub fn begin_execute(&mut self, portal: &str, _limit: Option<u64>) -> Result<()> {
-        Err(unknown_portal(portal))
-    }
-
-    /// Closes a prepared statement; one that isn't there is no error.
-    pub fn close_statement(&mut self, _name: &str) -> Result<()> {
-        Ok(())
-    }
-
-    /// Closes a portal; one that isn't there is no error.
-    pub fn close_portal(&mut self, _name: &str) -> Result<()> {
-        Ok(())
-    }
-
-    /// Begins what a Sync does: the end of an implicit transaction.
-    pub fn begin_sync(&mut self) {}
-
-    /// Works on what was begun until it is done or the connection must do something first.
-    pub fn run(&mut self, sink: &mut dyn RowSink) -> Result<Progress> {
-        let Some(text) = self.query.take() else { return Ok(Progress::Done) };
-        if text.trim_matches([' ', '\t', '\n', '\r', ';']).is_empty() {
-            sink.empty_query();
-            self.set_state(BackendState::Idle);
-            return Ok(Progress::Done);
-        }
-        Err(Error::not_supported("running statements"))
-    }
-
-    /// Tells how the flush that [`Progress::Flush`] asked for ended.
-    pub fn flushed(&mut self, flushed: Result<()>) -> Result<()> {
-        flushed
-    }
-
-    pub fn copy_data(&mut self, _data: &[u8]) -> Result<()> {
-        Ok(())
-    }
-
-    pub fn copy_done(&mut self) -> Result<()> {
-        Ok(())
-    }
-
-    pub fn copy_fail(&mut self, reason: &str) -> Result<()> {
-        Err(Error::new(SqlState::QUERY_CANCELED, format!("COPY from stdin failed: {reason}")))
-    }
-
-    /// After an error has been reported: aborts the transaction, or leaves its block failed.
-    pub fn statement_failed(&mut self) -> Result<()> {
-        self.query = None;
-        self.set_state(BackendState::Idle);
-        Ok(())
+        self.block.client_state()
     }
 
     /// Text of a prepared statement.
-    pub fn statement_text(&self, _name: &str) -> Option<Arc<str>> {
-        None
+    pub fn statement_text(&self, name: &str) -> Option<Arc<str>> {
+        self.statements.get(name).map(|source| Arc::clone(&source.text))
     }
 
     /// Text of a portal's statement.
-    pub fn portal_text(&self, _name: &str) -> Option<Arc<str>> {
-        None
+    pub fn portal_text(&self, name: &str) -> Option<Arc<str>> {
+        self.portals.get(name).map(|portal| Arc::clone(&portal.text))
+    }
+
+    /// The catalogs as the running statement sees them.
+    fn view(&self) -> CatalogView<'_> {
+        CatalogView {
+            session: &self.catalog,
+            transaction: self.block.transaction(),
+            settings: &self.settings,
+            role: self.role,
+        }
+    }
+
+    /// What the planner and the executor ask the catalogs, through `view`.
+    fn facts<'a>(&'a self, view: &'a CatalogView<'a>) -> ViewFacts<'a> {
+        ViewFacts { view, call: self.call_context() }
+    }
+
+    fn call_context(&self) -> CallContext<'_> {
+        CallContext {
+            settings: Some(&self.settings),
+            catalog: self.block.transaction_if_running().map(|_| self.view()),
+            statement_start: self.statement_start,
+            ..CallContext::new(&self.io, &self.info)
+        }
+    }
+
+    /// A statement begins: its time, its text for pg_stat_activity, its timeout, a transaction.
+    fn statement_begins(&mut self, text: &Arc<str>) {
+        self.statement_start = TimestampTz::now();
+        {
+            let mut status = self.backend().status();
+            status.query = Arc::clone(text);
+            status.query_start = Some(self.statement_start);
+        }
+        self.show_state(BackendState::Active);
+        let limit = self.settings.get(parameters::STATEMENT_TIMEOUT);
+        if limit > 0 && self.timeout.is_none() {
+            let backend = Arc::clone(self.backend());
+            self.timeout = Some(StatementTimeout(tokio::spawn(async move {
+                tokio::time::sleep(Duration::from_millis(limit as u64)).await;
+                backend.interrupt(Interrupt::StatementTimeout);
+            })));
+        }
+    }
+
+    /// Makes sure that a transaction runs, and that what depends on its start and on settings is right.
+    fn in_transaction(&mut self) -> Result<()> {
+        self.block.ensure(&self.settings);
+        let now = self.block.transaction().start_time();
+        if self.io_generation != self.settings.generation() {
+            self.io = IoSettings::from_settings(&self.settings, now)?;
+            self.io_generation = self.settings.generation();
+        }
+        self.io.now = now;
+        Ok(())
+    }
+
+    /// The statement's time is over, one way or another.
+    fn statement_ends(&mut self) {
+        self.timeout = None;
+        self.backend().interrupts.clear(Interrupt::StatementTimeout);
+        self.backend().interrupts.clear(Interrupt::LockTimeout);
+    }
+
+    fn show_state(&self, state: BackendState) {
+        let mut status = self.backend().status();
+        if status.state != state {
+            status.state = state;
+            status.state_change = Some(TimestampTz::now());
+        }
+    }
+
+    fn show_idle(&self) {
+        let state = match self.block.client_state() {
+            TransactionState::Idle => BackendState::Idle,
+            TransactionState::InBlock => BackendState::IdleInTransaction,
+            TransactionState::Failed => BackendState::IdleInTransactionAborted,
+        };
+        if state == BackendState::Idle {
+            self.backend().status().transaction_start = None;
+        }
+        self.show_state(state);
+    }
+
+    fn close_portals(&mut self) {
+        self.portals.clear();
+    }
+
+    /// Aborts the transaction and puts everything that followed it back.
+    fn roll_back(&mut self) -> Option<BeginOptions> {
+        self.close_portals();
+        let (options, warnings) = self.block.rollback();
+        self.notices.extend(warnings);
+        self.transaction_aborted();
+        options
+    }
+
+    fn transaction_aborted(&mut self) {
+        self.settings.abort(1);
+        self.settings.begin(0);
+        self.catalog.transaction_ended();
+    }
+
+    /// After an error has been reported: aborts the transaction, or leaves its block failed.
+    ///
+    /// # Errors
+    /// Something worse, with which the session ends.
+    pub fn statement_failed(&mut self) -> Result<()> {
+        self.work = Work::Nothing;
+        self.ending = None;
+        self.statement_ends();
+        self.close_portals();
+        let had_transaction = self.block.nesting_level();
+        let warnings = self.block.fail();
+        self.notices.extend(warnings);
+        if had_transaction > 0 && self.block.nesting_level() == 0 {
+            self.transaction_aborted();
+        }
+        self.show_idle();
+        Ok(())
+    }
+
+    /// Hands out warnings and notices that have come up.
+    fn send_notices(&mut self, sink: &mut dyn RowSink, text: Option<&str>) {
+        if let Some(transaction) = self.block.transaction_if_running() {
+            self.notices.extend(transaction.take_notices());
+        }
+        if self.notices.is_empty() {
+            return;
+        }
+        let least = client_min_messages(self.settings.get(parameters::CLIENT_MIN_MESSAGES));
+        for notice in self.notices.drain(..) {
+            if notice.severity() >= least || notice.severity() == kokkiri_primitives::Severity::Info {
+                sink.notice(&notice, text);
+            }
+        }
     }
 
     /// Between statements: the error that ends the session, if somebody has asked for it.
@@ -160,36 +300,74 @@ impl Session {
                 "terminating connection due to idle-session timeout",
             ));
         }
+        if interrupts.take(Interrupt::IdleInTransactionTimeout) {
+            return Some(Error::fatal(
+                SqlState::IDLE_IN_TRANSACTION_SESSION_TIMEOUT,
+                "terminating connection due to idle-in-transaction timeout",
+            ));
+        }
         let _entered = self.backend().enter();
         kokkiri_primitives::activity::check_for_interrupts().err()
     }
 
     /// The timeout that runs while the session is idle.
     pub fn idle_timeout(&self) -> Option<IdleTimeout> {
-        let timeout = self.start.settings.get(parameters::IDLE_SESSION_TIMEOUT);
-        (timeout > 0)
-            .then(|| (std::time::Duration::from_millis(timeout as u64), Interrupt::IdleSessionTimeout))
+        let (limit, interrupt) = match self.block.client_state() {
+            TransactionState::Idle => {
+                (self.settings.get(parameters::IDLE_SESSION_TIMEOUT), Interrupt::IdleSessionTimeout)
+            }
+            TransactionState::InBlock | TransactionState::Failed => (
+                self.settings.get(parameters::IDLE_IN_TRANSACTION_SESSION_TIMEOUT),
+                Interrupt::IdleInTransactionTimeout,
+            ),
+        };
+        (limit > 0).then(|| (Duration::from_millis(limit as u64), interrupt))
     }
 
     /// The latch was set while the session is idle: notifications, reloaded settings.
     pub fn idle_news(&mut self, _sink: &mut dyn RowSink) {
         if self.backend().interrupts.take(Interrupt::Reload) {
-            self.start.settings.reload(self.start.instance.settings());
+            self.settings.reload(self.instance.settings());
         }
     }
 }
 
-fn unknown_statement(name: &str) -> Error {
-    if name.is_empty() {
-        Error::new(SqlState::INVALID_SQL_STATEMENT_NAME, "unnamed prepared statement does not exist")
-    } else {
-        Error::new(
-            SqlState::INVALID_SQL_STATEMENT_NAME,
-            format!("prepared statement \"{name}\" does not exist"),
-        )
+/// What `version()` answers.
+fn version() -> String {
+    format!(
+        "PostgreSQL 18.4 (Kokkiri {}) on {}-{}, compiled by rustc, 64-bit",
+        env!("CARGO_PKG_VERSION"),
+        std::env::consts::ARCH,
+        std::env::consts::OS
+    )
+}
+
+fn client_min_messages(word: &str) -> kokkiri_primitives::Severity {
+    use kokkiri_primitives::Severity::*;
+    match word {
+        "error" => Error,
+        "warning" => Warning,
+        "log" => Log,
+        word if word.starts_with("debug") => Debug,
+        _ => Notice,
     }
+}
+
+fn unknown_statement(name: &str) -> Error {
+    let message = match name {
+        "" => "unnamed prepared statement does not exist".to_owned(),
+        name => format!("prepared statement \"{name}\" does not exist"),
+    };
+    Error::new(SqlState::INVALID_SQL_STATEMENT_NAME, message)
 }
 
 fn unknown_portal(name: &str) -> Error {
     Error::new(SqlState::INVALID_CURSOR_NAME, format!("portal \"{name}\" does not exist"))
+}
+
+fn failed_block() -> Error {
+    Error::new(
+        SqlState::IN_FAILED_SQL_TRANSACTION,
+        "current transaction is aborted, commands ignored until end of transaction block",
+    )
 }

@@ -95,6 +95,8 @@ pub struct Settings {
     started: Cell<bool>,
     /// Reported parameters that have changed since the client was last told.
     reports: RefCell<Vec<u16>>,
+    /// Counts changes of values, so that what is derived from them can be kept.
+    generation: Cell<u64>,
 }
 
 /// A row of SHOW ALL and pg_settings.
@@ -118,7 +120,17 @@ impl Settings {
             superuser: Cell::new(false),
             started: Cell::new(false),
             reports: RefCell::default(),
+            generation: Cell::new(0),
         }
+    }
+
+    /// A number that is another one after any value may have changed.
+    pub fn generation(&self) -> u64 {
+        self.generation.get()
+    }
+
+    fn changed(&self) {
+        self.generation.set(self.generation.get() + 1);
     }
 
     /// The parameter's present value.
@@ -150,6 +162,7 @@ impl Settings {
             }
         }
         *self.server.borrow_mut() = server;
+        self.changed();
     }
 
     pub fn is_superuser(&self) -> bool {
@@ -280,6 +293,7 @@ impl Settings {
             entry.base = Some(Stored { value, source, file: None });
         }
         drop(overrides);
+        self.changed();
         if let Name::Known(index) = key {
             self.report(index, &PARAMETERS[usize::from(index)]);
         }
@@ -329,6 +343,7 @@ impl Settings {
 
     /// Changes one override, remembering its earlier state if a transaction is running.
     fn change(&self, name: Name, change: impl FnOnce(&mut Override, Value)) {
+        self.changed();
         let reset = match &name {
             Name::Known(index) => self.reset_value(*index),
             Name::Custom(_) => Value::Text("".into()),
@@ -389,6 +404,7 @@ impl Settings {
     /// The (sub)transaction of `level` aborts: everything it changed is as before.
     pub fn abort(&self, level: u32) {
         self.level.set(level - 1);
+        self.changed();
         loop {
             let last = self.undo.borrow_mut().pop_if(|(at, _, _)| *at >= level);
             let Some((_, name, before)) = last else { break };

@@ -1,0 +1,300 @@
+//! The transaction block: which transaction a session is in, and what ends it.
+//!
+//! Realises: xact.c's `TBlockState`. A statement outside a block runs in an implicit transaction, which
+//! ends with the query string or, in the extended protocol, at Sync. BEGIN makes it explicit. An error
+//! ends an implicit transaction at once; in an explicit one everything but its end is refused until
+//! ROLLBACK, COMMIT (which rolls back) or ROLLBACK TO a savepoint.
+//!
+//! A commit has two phases: its record is inserted, then the session awaits the flush as a task, and only
+//! then the transaction becomes visible and its locks go ([`Ending`]).
+
+use std::sync::Arc;
+
+use kokkiri_primitives::activity::Backend;
+use kokkiri_primitives::settings::{Settings, parameters};
+use kokkiri_primitives::{Error, Lsn, Oid, Result, SqlState};
+use kokkiri_transaction::{
+    BeginOptions, Cluster, CommitTicket, IsolationLevel, SynchronousCommit, Transaction,
+};
+
+use crate::client::TransactionState;
+
+enum State {
+    Idle,
+    Implicit(Transaction),
+    Explicit(Transaction),
+    /// The block has failed. The transaction is kept only while it has savepoints to go back to.
+    Failed(Option<Transaction>),
+}
+
+/// A session's transaction block.
+pub struct Block {
+    cluster: Arc<Cluster>,
+    backend: Arc<Backend>,
+    tablespace: Oid,
+    state: State,
+}
+
+/// A commit whose record is in the WAL and whose flush is awaited.
+pub struct Ending {
+    ticket: CommitTicket,
+    /// The command tag to send when it is done.
+    pub tag: Option<String>,
+    /// A new transaction with these options begins at once (AND CHAIN).
+    pub chain: Option<BeginOptions>,
+}
+
+impl Ending {
+    /// Where the WAL must be flushed to before [`Ending::finish`]; `None` if nothing has to be awaited.
+    pub fn flush_to(&self) -> Option<Lsn> {
+        self.ticket.lsn_to_flush()
+    }
+
+    /// Makes the commit visible and releases the transaction's locks.
+    pub fn finish(self) -> (Option<String>, Option<BeginOptions>) {
+        self.ticket.finish();
+        (self.tag, self.chain)
+    }
+}
+
+impl Block {
+    pub fn new(cluster: Arc<Cluster>, backend: Arc<Backend>, tablespace: Oid) -> Self {
+        Self { cluster, backend, tablespace, state: State::Idle }
+    }
+
+    pub fn client_state(&self) -> TransactionState {
+        match &self.state {
+            State::Idle | State::Implicit(_) => TransactionState::Idle,
+            State::Explicit(_) => TransactionState::InBlock,
+            State::Failed(_) => TransactionState::Failed,
+        }
+    }
+
+    pub fn is_failed(&self) -> bool {
+        matches!(self.state, State::Failed(_))
+    }
+
+    pub fn is_explicit(&self) -> bool {
+        matches!(self.state, State::Explicit(_) | State::Failed(_))
+    }
+
+    pub fn is_implicit(&self) -> bool {
+        matches!(self.state, State::Implicit(_))
+    }
+
+    /// The running transaction.
+    ///
+    /// # Panics
+    /// If there is none: a statement runs only after [`Block::ensure`].
+    pub fn transaction(&self) -> &Transaction {
+        self.transaction_if_running().expect("a transaction has been started")
+    }
+
+    /// The transaction that statements can work in.
+    pub fn transaction_if_running(&self) -> Option<&Transaction> {
+        match &self.state {
+            State::Implicit(transaction) | State::Explicit(transaction) => Some(transaction),
+            State::Idle | State::Failed(_) => None,
+        }
+    }
+
+    /// Depth of savepoints: 1 for the transaction itself, zero without one.
+    pub fn nesting_level(&self) -> u32 {
+        match &self.state {
+            State::Implicit(transaction)
+            | State::Explicit(transaction)
+            | State::Failed(Some(transaction)) => transaction.nesting_level(),
+            State::Idle | State::Failed(None) => 0,
+        }
+    }
+
+    /// What a new transaction begins with, by the settings.
+    pub fn options(&self, settings: &Settings) -> BeginOptions {
+        BeginOptions {
+            isolation: isolation_level(settings.get(parameters::DEFAULT_TRANSACTION_ISOLATION)),
+            read_only: settings.get(parameters::DEFAULT_TRANSACTION_READ_ONLY),
+            deferrable: settings.get(parameters::DEFAULT_TRANSACTION_DEFERRABLE),
+            synchronous_commit: synchronous_commit(settings.get(parameters::SYNCHRONOUS_COMMIT)),
+            tablespace: Some(self.tablespace),
+        }
+    }
+
+    /// Starts an implicit transaction unless one is running; tells whether it did.
+    pub fn ensure(&mut self, settings: &Settings) -> bool {
+        if !matches!(self.state, State::Idle) {
+            return false;
+        }
+        let options = self.options(settings);
+        self.state = State::Implicit(self.begin_transaction(settings, options));
+        true
+    }
+
+    fn begin_transaction(&self, settings: &Settings, options: BeginOptions) -> Transaction {
+        let transaction = Transaction::begin(&self.cluster, &self.backend, options);
+        settings.begin(1);
+        self.cluster.locks.set_timeouts(
+            transaction.proc(),
+            settings.get(parameters::DEADLOCK_TIMEOUT) as u64,
+            settings.get(parameters::LOCK_TIMEOUT) as u64,
+        );
+        self.backend.status().transaction_start = Some(transaction.start_time());
+        transaction
+    }
+
+    /// BEGIN: makes the transaction explicit; false if it was already.
+    pub fn begin(&mut self, settings: &Settings) -> bool {
+        match std::mem::replace(&mut self.state, State::Idle) {
+            State::Idle => {
+                let options = self.options(settings);
+                self.state = State::Explicit(self.begin_transaction(settings, options));
+                true
+            }
+            State::Implicit(transaction) => {
+                self.state = State::Explicit(transaction);
+                true
+            }
+            other => {
+                self.state = other;
+                false
+            }
+        }
+    }
+
+    /// Begins the next transaction of a chain.
+    pub fn begin_chained(&mut self, settings: &Settings, options: BeginOptions) {
+        self.state = State::Explicit(self.begin_transaction(settings, options));
+    }
+
+    /// The first phase of a commit. The block is idle afterwards, whatever comes of it.
+    ///
+    /// # Errors
+    /// What kept the transaction from committing; it is aborted then.
+    pub fn prepare_commit(
+        &mut self,
+        settings: &Settings,
+        tag: Option<String>,
+        chain: bool,
+    ) -> Result<Option<Ending>> {
+        match std::mem::replace(&mut self.state, State::Idle) {
+            State::Implicit(transaction) | State::Explicit(transaction) => {
+                transaction
+                    .set_synchronous_commit(synchronous_commit(settings.get(parameters::SYNCHRONOUS_COMMIT)));
+                let chain = chain.then(|| Self::options_of(&transaction, self.tablespace));
+                let ticket = transaction.prepare_commit()?;
+                Ok(Some(Ending { ticket, tag, chain }))
+            }
+            State::Idle => Ok(None),
+            State::Failed(transaction) => {
+                drop(transaction);
+                Err(Error::internal("a failed transaction block can't commit"))
+            }
+        }
+    }
+
+    /// The options of a transaction, for the next of its chain.
+    pub fn options_of(transaction: &Transaction, tablespace: Oid) -> BeginOptions {
+        BeginOptions {
+            isolation: transaction.isolation(),
+            read_only: transaction.is_read_only(),
+            deferrable: transaction.is_deferrable(),
+            synchronous_commit: SynchronousCommit::default(),
+            tablespace: Some(tablespace),
+        }
+    }
+
+    /// Aborts whatever is running. The block is idle afterwards. Gives back the options for a chain and
+    /// warnings that arose on the way.
+    pub fn rollback(&mut self) -> (Option<BeginOptions>, Vec<Error>) {
+        match std::mem::replace(&mut self.state, State::Idle) {
+            State::Implicit(transaction)
+            | State::Explicit(transaction)
+            | State::Failed(Some(transaction)) => {
+                let options = Self::options_of(&transaction, self.tablespace);
+                (Some(options), transaction.abort())
+            }
+            State::Failed(None) => (None, Vec::new()),
+            State::Idle => (None, Vec::new()),
+        }
+    }
+
+    /// An error has ended a statement. An implicit transaction is over; an explicit one waits for its end.
+    pub fn fail(&mut self) -> Vec<Error> {
+        match std::mem::replace(&mut self.state, State::Idle) {
+            State::Idle => Vec::new(),
+            State::Implicit(transaction) => transaction.abort(),
+            State::Explicit(transaction) | State::Failed(Some(transaction))
+                if transaction.nesting_level() > 1 =>
+            {
+                self.state = State::Failed(Some(transaction));
+                Vec::new()
+            }
+            State::Explicit(transaction) | State::Failed(Some(transaction)) => {
+                let warnings = transaction.abort();
+                self.state = State::Failed(None);
+                warnings
+            }
+            State::Failed(None) => {
+                self.state = State::Failed(None);
+                Vec::new()
+            }
+        }
+    }
+
+    /// ROLLBACK TO: the failed block works again from the savepoint on.
+    ///
+    /// # Errors
+    /// 3B001 if there is no such savepoint; the block is as it was.
+    pub fn rollback_to(&mut self, name: &str) -> Result<()> {
+        let transaction = match &self.state {
+            State::Explicit(transaction) | State::Failed(Some(transaction)) => transaction,
+            State::Failed(None) => return Err(no_such_savepoint(name)),
+            State::Idle | State::Implicit(_) => {
+                return Err(outside_block("ROLLBACK TO SAVEPOINT"));
+            }
+        };
+        transaction.rollback_to_savepoint(name)?;
+        if let State::Failed(Some(transaction)) = std::mem::replace(&mut self.state, State::Idle) {
+            self.state = State::Explicit(transaction);
+        }
+        Ok(())
+    }
+
+    /// The transaction of an explicit block, for what is only allowed there.
+    ///
+    /// # Errors
+    /// 25P01 "... can only be used in transaction blocks".
+    pub fn require_block(&self, what: &str) -> Result<&Transaction> {
+        match &self.state {
+            State::Explicit(transaction) => Ok(transaction),
+            _ => Err(outside_block(what)),
+        }
+    }
+}
+
+fn outside_block(what: &str) -> Error {
+    Error::new(SqlState::NO_ACTIVE_SQL_TRANSACTION, format!("{what} can only be used in transaction blocks"))
+}
+
+fn no_such_savepoint(name: &str) -> Error {
+    Error::new(SqlState::INVALID_SAVEPOINT_SPECIFICATION, format!("savepoint \"{name}\" does not exist"))
+}
+
+/// The level that a word of `transaction_isolation` names.
+pub fn isolation_level(word: &str) -> IsolationLevel {
+    match word {
+        "serializable" => IsolationLevel::Serializable,
+        "repeatable read" => IsolationLevel::RepeatableRead,
+        "read uncommitted" => IsolationLevel::ReadUncommitted,
+        _ => IsolationLevel::ReadCommitted,
+    }
+}
+
+fn synchronous_commit(word: &str) -> SynchronousCommit {
+    match word {
+        "off" => SynchronousCommit::Off,
+        "local" => SynchronousCommit::Local,
+        "remote_write" => SynchronousCommit::RemoteWrite,
+        "remote_apply" => SynchronousCommit::RemoteApply,
+        _ => SynchronousCommit::On,
+    }
+}

@@ -1,0 +1,240 @@
+//! Prepared statements: Parse, Bind, Describe, Close; PREPARE, EXECUTE, DEALLOCATE.
+//!
+//! Realises: the extended-query half of postgres.c, prepare.c. A statement prepared by message and one
+//! prepared by PREPARE are the same thing, in one name space.
+
+use std::sync::Arc;
+
+use kokkiri_analyze::Parameters;
+use kokkiri_analyze::tree::{CommandType, Query, TargetEntry};
+use kokkiri_catalog::view::CatalogView;
+use kokkiri_parse::tree::{RawStatement, Statement};
+use kokkiri_primitives::{Error, Oid, Result, SqlState, error};
+use kokkiri_types::Value;
+use kokkiri_types::io::{self, IoSettings};
+
+use super::portal::{Portal, Runs};
+use super::statement::{self, Prepared, Source};
+use super::{Session, unknown_portal, unknown_statement};
+use crate::client::{BindRequest, Format, ResultColumn, RowSink};
+
+impl Session {
+    /// Prepares a statement.
+    ///
+    /// # Errors
+    /// 42601 for more than one statement in the text, 42P05 if the name is taken, and what parsing and
+    /// analysis find wrong.
+    pub fn parse(&mut self, name: &str, text: &Arc<str>, parameter_types: &[u32]) -> Result<()> {
+        self.statement_begins(text);
+        if name.is_empty() {
+            self.statements.remove("");
+        } else if self.statements.contains_key(name) {
+            return Err(Error::new(
+                SqlState::DUPLICATE_PREPARED_STATEMENT,
+                format!("prepared statement \"{name}\" already exists"),
+            ));
+        }
+        let mut notices = Vec::new();
+        let parsed = kokkiri_parse::parse_with_notices(text, &mut notices);
+        self.notices.extend(notices);
+        let mut statements = parsed?;
+        if statements.len() > 1 {
+            return Err(Error::new(
+                SqlState::SYNTAX_ERROR,
+                "cannot insert multiple commands into a prepared statement",
+            ));
+        }
+        let types = parameter_types.iter().map(|oid| Oid(*oid)).collect();
+        let source = match statements.pop() {
+            Some(raw) => self.prepare(Arc::new(raw), Arc::clone(text), types)?,
+            None => Source {
+                text: Arc::clone(text),
+                raw: None,
+                parameter_types: types,
+                columns: None,
+                kept: None,
+            },
+        };
+        self.statements.insert(name.to_owned(), source);
+        self.statement_ends();
+        Ok(())
+    }
+
+    /// Analyzes a statement to be kept.
+    pub(super) fn prepare(
+        &mut self,
+        raw: Arc<RawStatement>,
+        text: Arc<str>,
+        types: Vec<Oid>,
+    ) -> Result<Source> {
+        self.check_not_failed(&raw.statement)?;
+        if matches!(raw.statement, Statement::Transaction(_)) {
+            return Ok(Source { text, raw: Some(raw), parameter_types: types, columns: None, kept: None });
+        }
+        self.in_transaction()?;
+        let view = self.view();
+        let (prepared, parameter_types) =
+            statement::prepare(&self.facts(&view), &raw, Parameters::inferred(types))?;
+        let columns = match prepared {
+            Prepared::Query(query) => query_columns(&view, &query)?,
+            Prepared::Utility(raw) => self.utility_columns(&raw)?,
+        };
+        Ok(Source { text, raw: Some(raw), parameter_types, columns, kept: None })
+    }
+
+    /// Makes a portal of a prepared statement and parameter values.
+    ///
+    /// # Errors
+    /// 26000, 42P03, 08P01 for a mismatch of counts, 22P02 and its kin for values.
+    pub fn bind(&mut self, request: &BindRequest<'_>) -> Result<()> {
+        let Some(mut source) = self.statements.remove(request.statement) else {
+            return Err(unknown_statement(request.statement));
+        };
+        let portal = self.bind_source(&mut source, request);
+        self.statements.insert(request.statement.to_owned(), source);
+        let portal = portal?;
+        self.portals.insert(request.portal.to_owned(), portal);
+        Ok(())
+    }
+
+    fn bind_source(&mut self, source: &mut Source, request: &BindRequest<'_>) -> Result<Portal> {
+        self.statement_begins(&source.text);
+        let expected = source.parameter_types.len();
+        let given = request.parameters.len();
+        if given != expected {
+            return Err(error!(
+                PROTOCOL_VIOLATION,
+                "bind message supplies {given} parameters, but prepared statement \"{}\" requires {expected}",
+                request.statement
+            ));
+        }
+        if let Some(raw) = &source.raw {
+            self.check_not_failed(&raw.statement)?;
+        }
+        if request.portal.is_empty() {
+            self.portals.remove("");
+        } else if self.portals.contains_key(request.portal) {
+            return Err(Error::new(
+                SqlState::DUPLICATE_CURSOR,
+                format!("portal \"{}\" already exists", request.portal),
+            ));
+        }
+        let is_transaction =
+            matches!(source.raw.as_deref().map(|raw| &raw.statement), Some(Statement::Transaction(_)));
+        if source.raw.is_some() && !is_transaction {
+            self.in_transaction()?;
+        }
+        let values = self.parameter_values(&source.parameter_types, request)?;
+        let columns = source.columns.clone();
+        let formats = Portal::formats_for(&request.result_formats, columns.as_ref().map_or(0, |c| c.len()))?;
+        let runs = match &source.raw {
+            None => Runs::Empty,
+            Some(raw) if !statement::is_query(&raw.statement) => Runs::Utility(Arc::clone(raw)),
+            Some(_) => {
+                let view = self.view();
+                let plan = source.plan(&self.facts(&view))?;
+                let spare = source.kept.as_mut().and_then(|kept| kept.spare.take());
+                Runs::Query { plan, parameters: values.into(), started: None, spare }
+            }
+        };
+        Ok(Portal {
+            statement: Some(request.statement.to_owned()),
+            text: Arc::clone(&source.text),
+            runs,
+            columns,
+            formats,
+            rows: 0,
+            finished: false,
+        })
+    }
+
+    fn parameter_values(&self, types: &[Oid], request: &BindRequest<'_>) -> Result<Vec<Value>> {
+        let format = |index: usize| match request.parameter_formats.as_slice() {
+            [] => Ok(Format::Text),
+            [one] => Format::from_code(*one),
+            codes => Format::from_code(codes[index]),
+        };
+        let read = |(index, (type_oid, value)): (usize, (&Oid, &Option<&[u8]>))| {
+            let Some(bytes) = value else { return Ok(Value::Null) };
+            let value = parameter_value(*type_oid, bytes, format(index)?, &self.io);
+            value.map_err(|error| {
+                let portal = if request.portal.is_empty() {
+                    "unnamed portal".to_owned()
+                } else {
+                    format!("portal \"{}\"", request.portal)
+                };
+                error.context(format!("{portal} parameter ${}", index + 1))
+            })
+        };
+        types.iter().zip(&request.parameters).enumerate().map(read).collect()
+    }
+
+    /// Describes a prepared statement: its parameters, then its result.
+    pub fn describe_statement(&mut self, name: &str, sink: &mut dyn RowSink) -> Result<()> {
+        let Some(source) = self.statements.get(name) else { return Err(unknown_statement(name)) };
+        let types: Vec<u32> = source.parameter_types.iter().map(|oid| oid.0).collect();
+        sink.parameter_description(&types);
+        match &source.columns {
+            Some(columns) => sink.row_description(columns, &vec![Format::Text; columns.len()]),
+            None => sink.no_data(),
+        }
+        Ok(())
+    }
+
+    pub fn describe_portal(&mut self, name: &str, sink: &mut dyn RowSink) -> Result<()> {
+        let Some(portal) = self.portals.get(name) else { return Err(unknown_portal(name)) };
+        match &portal.columns {
+            Some(columns) => sink.row_description(columns, &portal.formats),
+            None => sink.no_data(),
+        }
+        Ok(())
+    }
+
+    /// Closes a prepared statement; one that isn't there is no error.
+    pub fn close_statement(&mut self, name: &str) -> Result<()> {
+        self.statements.remove(name);
+        Ok(())
+    }
+
+    /// Closes a portal; one that isn't there is no error.
+    pub fn close_portal(&mut self, name: &str) -> Result<()> {
+        self.portals.remove(name);
+        Ok(())
+    }
+}
+
+/// Reads a parameter's value as the client sent it.
+fn parameter_value(type_oid: Oid, bytes: &[u8], format: Format, settings: &IoSettings) -> Result<Value> {
+    match format {
+        Format::Binary => io::input_binary(type_oid, -1, bytes, settings),
+        Format::Text => {
+            let text = std::str::from_utf8(bytes)
+                .map_err(|invalid| crate::client::invalid_encoding(bytes, invalid.valid_up_to()))?;
+            io::input_text(type_oid, -1, text, settings)
+        }
+    }
+}
+
+/// The columns of a query's result; `None` if it returns none.
+pub(super) fn query_columns(view: &CatalogView<'_>, query: &Query) -> Result<Option<Arc<[ResultColumn]>>> {
+    let list = match query.command_type {
+        CommandType::Select => &query.target_list,
+        _ if query.returning_list.is_empty() => return Ok(None),
+        _ => &query.returning_list,
+    };
+    let column = |entry: &TargetEntry| {
+        let type_oid = entry.expr.result_type();
+        let info = view.expect_type(type_oid)?;
+        Ok(ResultColumn {
+            name: entry.resname.as_deref().unwrap_or("?column?").into(),
+            table: entry.resorigtbl,
+            attribute: entry.resorigcol,
+            type_oid,
+            type_length: info.length,
+            typmod: entry.expr.typmod(),
+            rendered: false,
+        })
+    };
+    let shown = list.iter().filter(|entry| !entry.resjunk);
+    Ok(Some(shown.map(column).collect::<Result<Vec<_>>>()?.into()))
+}

@@ -1,0 +1,394 @@
+//! Running what was begun: query strings, portals, the end of transactions.
+//!
+//! Realises: `exec_simple_query`, `exec_execute_message`, `finish_xact_command` and `PortalRun`. What is
+//! being done is a value ([`Work`]); each call of [`Session::run`] takes it on from where it stopped.
+
+use std::collections::VecDeque;
+use std::sync::Arc;
+
+use kokkiri_analyze::Parameters;
+use kokkiri_execute::context::Environment;
+use kokkiri_execute::execution::Execution;
+use kokkiri_parse::tree::{RawStatement, Statement};
+use kokkiri_primitives::Result;
+use kokkiri_transaction::Snapshot;
+use kokkiri_types::{BATCH_ROWS, Value};
+
+use super::portal::{Portal, Runs, Started};
+use super::statement::{self, Prepared};
+use super::transaction::{Outcome, ends_failed_block};
+use super::{Session, failed_block, unknown_portal};
+use crate::client::{Format, Progress, RowSink};
+
+/// What the session is at.
+pub enum Work {
+    Nothing,
+    Query(QueryWork),
+    Execute {
+        portal: String,
+        /// Rows still to be given out; `None` for all.
+        limit: Option<u64>,
+    },
+    Sync,
+}
+
+/// A query string on its way.
+pub struct QueryWork {
+    text: Arc<str>,
+    statements: VecDeque<RawStatement>,
+    empty: bool,
+    running: Option<Portal>,
+}
+
+/// How far a portal has come.
+pub enum Ran {
+    Paused(Progress),
+    /// The row limit is reached and there may be more.
+    Suspended,
+    Complete(String),
+    /// The statement ends the transaction; the tag follows.
+    Commits {
+        tag: &'static str,
+        chain: bool,
+    },
+}
+
+impl Session {
+    /// Begins a simple query: one or several statements.
+    pub fn begin_query(&mut self, text: &Arc<str>) -> Result<()> {
+        self.statement_begins(text);
+        // A query string takes the unnamed statement and portal with it.
+        self.statements.remove("");
+        self.portals.remove("");
+        let mut notices = Vec::new();
+        let parsed = kokkiri_parse::parse_with_notices(text, &mut notices);
+        self.notices.extend(notices);
+        let statements = VecDeque::from(parsed?);
+        self.work = Work::Query(QueryWork {
+            text: Arc::clone(text),
+            empty: statements.is_empty(),
+            statements,
+            running: None,
+        });
+        Ok(())
+    }
+
+    /// Begins to run a portal, for at most `limit` rows.
+    pub fn begin_execute(&mut self, portal: &str, limit: Option<u64>) -> Result<()> {
+        let Some(found) = self.portals.get(portal) else { return Err(unknown_portal(portal)) };
+        let text = Arc::clone(&found.text);
+        self.statement_begins(&text);
+        self.work = Work::Execute { portal: portal.to_owned(), limit };
+        Ok(())
+    }
+
+    /// Begins what a Sync does: the end of an implicit transaction.
+    pub fn begin_sync(&mut self) {
+        self.work = Work::Sync;
+    }
+
+    /// Works on what was begun until it is done or the connection must do something first.
+    pub fn run(&mut self, sink: &mut dyn RowSink) -> Result<Progress> {
+        loop {
+            if let Some(ending) = &self.ending {
+                match ending.flush_to().filter(|lsn| *lsn > self.instance.cluster.wal.flushed_lsn()) {
+                    Some(lsn) => return Ok(Progress::Flush(lsn)),
+                    None => self.finish_commit(sink),
+                }
+            }
+            match std::mem::replace(&mut self.work, Work::Nothing) {
+                Work::Nothing => {
+                    self.show_idle();
+                    return Ok(Progress::Done);
+                }
+                Work::Query(mut query) => {
+                    let progress = self.advance_query(&mut query, sink)?;
+                    if !query.statements.is_empty() || query.running.is_some() {
+                        self.work = Work::Query(query);
+                    }
+                    if let Some(progress) = progress {
+                        return Ok(progress);
+                    }
+                }
+                Work::Execute { portal, limit } => {
+                    if let Some(progress) = self.advance_execute(portal, limit, sink)? {
+                        return Ok(progress);
+                    }
+                }
+                Work::Sync => {
+                    self.statement_ends();
+                    if self.block.is_implicit() {
+                        self.begin_commit(None, false)?;
+                    }
+                }
+            }
+        }
+    }
+
+    /// Tells how the flush that [`Progress::Flush`] asked for ended.
+    pub fn flushed(&mut self, flushed: Result<()>) -> Result<()> {
+        flushed
+    }
+
+    /// Goes on with a query string; `None` when there is something else to do first, or it is done.
+    fn advance_query(&mut self, query: &mut QueryWork, sink: &mut dyn RowSink) -> Result<Option<Progress>> {
+        if query.empty {
+            sink.empty_query();
+            return Ok(None);
+        }
+        let mut portal = match query.running.take() {
+            Some(portal) => portal,
+            None => {
+                let Some(raw) = query.statements.pop_front() else { return Ok(None) };
+                let portal = self.open_simple(Arc::new(raw), &query.text)?;
+                if let Some(columns) = &portal.columns {
+                    sink.row_description(columns, &portal.formats);
+                }
+                portal
+            }
+        };
+        let ran = self.run_portal(&mut portal, None, sink)?;
+        let text = Arc::clone(&query.text);
+        match ran {
+            Ran::Paused(progress) => {
+                query.running = Some(portal);
+                return Ok(Some(progress));
+            }
+            Ran::Suspended => unreachable!("a simple query has no row limit"),
+            Ran::Complete(tag) => {
+                drop(portal);
+                let last = query.statements.is_empty();
+                if last && self.block.is_implicit() {
+                    self.begin_commit(Some(tag), false)?;
+                } else {
+                    self.command_ends()?;
+                    self.send_notices(sink, Some(&text));
+                    sink.command_complete(&tag);
+                }
+            }
+            Ran::Commits { tag, chain } => {
+                drop(portal);
+                self.begin_commit(Some(tag.to_owned()), chain)?;
+            }
+        }
+        self.send_notices(sink, Some(&text));
+        if query.statements.is_empty() {
+            self.statement_ends();
+        }
+        Ok(None)
+    }
+
+    /// Analyzes and plans a statement of a query string into a portal without parameters.
+    fn open_simple(&mut self, raw: Arc<RawStatement>, text: &Arc<str>) -> Result<Portal> {
+        self.check_not_failed(&raw.statement)?;
+        let mut portal = Portal {
+            statement: None,
+            text: Arc::clone(text),
+            runs: Runs::Empty,
+            columns: None,
+            formats: Vec::new(),
+            rows: 0,
+            finished: false,
+        };
+        if let Statement::Transaction(_) = raw.statement {
+            portal.runs = Runs::Utility(raw);
+            return Ok(portal);
+        }
+        self.in_transaction()?;
+        let view = self.view();
+        let facts = self.facts(&view);
+        match statement::prepare(&facts, &raw, Parameters::none())?.0 {
+            Prepared::Query(query) => {
+                portal.columns = super::prepared::query_columns(&view, &query)?;
+                let plan = statement::plan(&facts, *query, &[])?;
+                portal.runs = Runs::Query { plan, parameters: Arc::from([]), started: None, spare: None };
+            }
+            Prepared::Utility(raw) => {
+                portal.columns = self.utility_columns(&raw)?;
+                portal.runs = Runs::Utility(raw);
+            }
+        }
+        portal.formats = vec![Format::Text; portal.columns.as_ref().map_or(0, |columns| columns.len())];
+        Ok(portal)
+    }
+
+    pub(super) fn check_not_failed(&self, statement: &Statement) -> Result<()> {
+        let allowed = matches!(statement, Statement::Transaction(statement) if ends_failed_block(statement));
+        if self.block.is_failed() && !allowed { Err(failed_block()) } else { Ok(()) }
+    }
+
+    fn advance_execute(
+        &mut self,
+        name: String,
+        limit: Option<u64>,
+        sink: &mut dyn RowSink,
+    ) -> Result<Option<Progress>> {
+        let Some(mut portal) = self.portals.remove(&name) else { return Err(unknown_portal(&name)) };
+        let before = portal.rows;
+        let ran = self.run_portal(&mut portal, limit, sink);
+        let given = portal.rows - before;
+        let text = Arc::clone(&portal.text);
+        match ran? {
+            Ran::Paused(progress) => {
+                self.portals.insert(name.clone(), portal);
+                self.work = Work::Execute { portal: name, limit: limit.map(|limit| limit - given) };
+                return Ok(Some(progress));
+            }
+            Ran::Suspended => {
+                self.portals.insert(name, portal);
+                sink.portal_suspended();
+            }
+            Ran::Complete(tag) => {
+                let empty = matches!(portal.runs, Runs::Empty);
+                portal.finished = true;
+                self.portals.insert(name, portal);
+                self.command_ends()?;
+                self.send_notices(sink, Some(&text));
+                if empty {
+                    sink.empty_query();
+                } else {
+                    sink.command_complete(&tag);
+                }
+            }
+            Ran::Commits { tag, chain } => {
+                drop(portal);
+                self.begin_commit(Some(tag.to_owned()), chain)?;
+            }
+        }
+        self.send_notices(sink, Some(&text));
+        Ok(None)
+    }
+
+    /// Lets a portal run until it is complete, its limit is reached, or the sink is full.
+    fn run_portal(&mut self, portal: &mut Portal, limit: Option<u64>, sink: &mut dyn RowSink) -> Result<Ran> {
+        match &mut portal.runs {
+            Runs::Empty => Ok(Ran::Complete(String::new())),
+            Runs::Query { .. } => self.run_query(portal, limit, sink),
+            Runs::Utility(raw) => {
+                let raw = Arc::clone(raw);
+                self.run_utility(portal, &raw, sink)
+            }
+        }
+    }
+
+    fn run_query(&mut self, portal: &mut Portal, limit: Option<u64>, sink: &mut dyn RowSink) -> Result<Ran> {
+        let Runs::Query { plan, parameters, started, spare } = &mut portal.runs else {
+            unreachable!("the caller has looked");
+        };
+        let plan = Arc::clone(plan);
+        if portal.finished {
+            return Ok(Ran::Complete(statement::query_tag(&plan, 0)));
+        }
+        let transaction = self.block.transaction();
+        if started.is_none() {
+            let snapshot = transaction.snapshot();
+            let execution = match spare.take() {
+                Some(mut execution) => {
+                    execution.restart(&self.environment(&snapshot, parameters))?;
+                    execution
+                }
+                None => {
+                    let view = self.view();
+                    Execution::new(Arc::clone(&plan), &self.facts(&view))?
+                }
+            };
+            *started = Some(Started { execution, snapshot });
+        }
+        let running = started.as_mut().expect("just started");
+        let environment = self.environment(&running.snapshot, parameters);
+        let mut left = limit;
+        loop {
+            if left == Some(0) {
+                return Ok(Ran::Suspended);
+            }
+            let demand = left.map_or(BATCH_ROWS, |left| left.min(BATCH_ROWS as u64) as usize);
+            let Some(batch) = running.execution.next(&environment, demand)? else { break };
+            if let Some(columns) = &portal.columns {
+                sink.rows(batch, columns, &portal.formats, &self.io)?;
+                let rows = batch.len() as u64;
+                portal.rows += rows;
+                left = left.map(|left| left - rows);
+            }
+            if sink.is_full() {
+                return Ok(Ran::Paused(Progress::OutputFull));
+            }
+        }
+        portal.finished = true;
+        let processed = match portal.columns {
+            Some(_) => portal.rows,
+            None => running.execution.processed(),
+        };
+        if let Some(Started { execution, .. }) = started.take()
+            && let Some(source) = portal.statement.as_ref().and_then(|name| self.statements.get_mut(name))
+        {
+            source.give_back(execution);
+        }
+        Ok(Ran::Complete(statement::query_tag(&plan, processed)))
+    }
+
+    fn environment<'a>(&'a self, snapshot: &'a Snapshot, parameters: &'a [Value]) -> Environment<'a> {
+        Environment {
+            call: self.call_context(),
+            settings: &self.settings,
+            transaction: self.block.transaction(),
+            snapshot,
+            parameters,
+        }
+    }
+
+    fn run_utility(
+        &mut self,
+        portal: &mut Portal,
+        raw: &Arc<RawStatement>,
+        sink: &mut dyn RowSink,
+    ) -> Result<Ran> {
+        if let Statement::Transaction(statement) = &raw.statement {
+            return Ok(match self.transaction_statement(statement)? {
+                Outcome::Done(tag) => Ran::Complete(tag.to_owned()),
+                Outcome::Commit { tag, chain } => Ran::Commits { tag, chain },
+            });
+        }
+        self.in_transaction()?;
+        self.run_command(portal, raw, sink)
+    }
+
+    /// A command has ended inside a transaction: what it did is visible to the next.
+    fn command_ends(&mut self) -> Result<()> {
+        if let Some(transaction) = self.block.transaction_if_running()
+            && transaction.advance_command()?
+        {
+            self.catalog.command_ended();
+        }
+        Ok(())
+    }
+
+    /// The first phase of a commit; [`Session::run`] sees to the rest.
+    fn begin_commit(&mut self, tag: Option<String>, chain: bool) -> Result<()> {
+        self.close_portals();
+        match self.block.prepare_commit(&self.settings, tag.clone(), chain) {
+            Ok(Some(ending)) => self.ending = Some(ending),
+            // COMMIT outside a block commits nothing, but is answered.
+            Ok(None) => self.ending = None,
+            Err(error) => {
+                self.transaction_aborted();
+                return Err(error);
+            }
+        }
+        Ok(())
+    }
+
+    /// The second phase: the WAL is flushed.
+    fn finish_commit(&mut self, sink: &mut dyn RowSink) {
+        let Some(ending) = self.ending.take() else { return };
+        let (tag, chain) = ending.finish();
+        self.settings.commit(1);
+        self.catalog.transaction_ended();
+        if let Some(options) = chain {
+            self.block.begin_chained(&self.settings, options);
+        }
+        self.send_notices(sink, None);
+        if let Some(tag) = tag {
+            sink.command_complete(&tag);
+        }
+    }
+}
