@@ -96,6 +96,16 @@ impl<'a> Catalog<'a> {
         ask!(self, source => source.operators_by_name(schema, name))
     }
 
+    pub fn operator(self, oid: Oid) -> Result<Arc<OperatorEntry>> {
+        ask!(self, source => source.operator(oid))?
+            .ok_or_else(|| error!(INTERNAL_ERROR, "cache lookup failed for operator {oid}"))
+    }
+
+    pub fn collation_name(self, oid: Oid) -> Result<Option<String>> {
+        let found = ask!(self, source => source.collation(oid))?;
+        Ok(found.map(|entry| entry.name.to_string()))
+    }
+
     pub fn cast(self, from: Oid, to: Oid) -> Result<Option<Arc<CastEntry>>> {
         ask!(self, source => source.cast(from, to))
     }

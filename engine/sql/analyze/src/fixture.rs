@@ -15,6 +15,7 @@ use kokkiri_types::io::IoSettings;
 use kokkiri_types::{Attribute, TupleDesc};
 
 use crate::catalog::Catalog;
+use crate::tree::{Expression, Query};
 use crate::{Analyzed, Parameters, Views, analyze_with};
 
 const PG_CATALOG: Oid = Oid(11);
@@ -196,6 +197,14 @@ impl Facts {
         Ok(named.map(|operator| (0, operator.clone())).collect())
     }
 
+    pub fn operator(&self, oid: Oid) -> Result<Option<Arc<OperatorEntry>>> {
+        Ok(self.operators.iter().find(|operator| operator.oid == oid).cloned())
+    }
+
+    pub fn collation(&self, oid: Oid) -> Result<Option<Arc<CollationEntry>>> {
+        Ok(self.collations.iter().find(|collation| collation.oid == oid).cloned())
+    }
+
     pub fn cast(&self, from: Oid, to: Oid) -> Result<Option<Arc<CastEntry>>> {
         Ok(self.casts.get(&(from, to)).cloned())
     }
@@ -237,5 +246,17 @@ pub(crate) fn analyze(text: &str, parameters: Parameters) -> Result<Analyzed> {
         let statements = kokkiri_parse::parse(text)?;
         let raw: &raw::RawStatement = statements.first().expect("a statement");
         analyze_with(Catalog::Facts(facts), &IoSettings::default(), raw, parameters, Views::Expand)
+    })
+}
+
+/// Prints an expression, columns by their names alone.
+pub(crate) fn deparse(expr: &Expression, query: &Query) -> Result<String> {
+    FACTS.with(|facts| {
+        let name = |expr: &Expression| match expr {
+            Expression::Var(var) => query.rte(var.varno).eref.columns.get(var.varattno as usize - 1).cloned(),
+            _ => None,
+        };
+        let io = IoSettings::default();
+        crate::ruleutils::Deparser { catalog: Catalog::Facts(facts), io: &io, name: &name }.expression(expr)
     })
 }

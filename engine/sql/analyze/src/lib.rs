@@ -22,6 +22,7 @@ mod modify;
 mod operator;
 mod relation;
 mod rewrite;
+mod ruleutils;
 mod scope;
 mod select;
 pub mod stored;
@@ -80,6 +81,17 @@ pub fn resolve_type(view: &CatalogView<'_>, io: &IoSettings, name: &raw::TypeNam
 /// A type's name with its modifier as SQL writes it: PostgreSQL's `format_type`.
 pub fn format_type(view: &CatalogView<'_>, type_oid: Oid, typmod: Option<i32>) -> String {
     Catalog::View(view).type_name_with_typmod(type_oid, typmod)
+}
+
+/// An expression as SQL text, as EXPLAIN and pg_get_expr show it. `name` says what Vars, Params and SubPlans are
+/// called where it is printed; `None` leaves a node to the printer.
+pub fn deparse_expression(
+    view: &CatalogView<'_>,
+    io: &IoSettings,
+    expr: &Expression,
+    name: &dyn Fn(&Expression) -> Option<String>,
+) -> Result<String> {
+    ruleutils::Deparser { catalog: Catalog::View(view), io, name }.expression(expr)
 }
 
 /// What a stored expression belongs to.

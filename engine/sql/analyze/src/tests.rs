@@ -4,7 +4,7 @@ use kokkiri_primitives::Oid;
 use kokkiri_types::Value;
 
 use crate::Parameters;
-use crate::fixture::analyze;
+use crate::fixture::{analyze, deparse};
 use crate::tree::*;
 
 fn query(text: &str) -> Query {
@@ -217,4 +217,20 @@ fn trees_are_stored_and_read_back() {
     let mut read: Query = crate::stored::read(&stored).expect("a stored tree can be read");
     (read.statement_location, read.statement_length) = (query.statement_location, query.statement_length);
     assert_eq!(read, query);
+}
+
+#[test]
+fn conditions_print_as_explain_shows_them() {
+    let cases = [
+        ("a = 1 and b like 'x%'", "((a = 1) AND (b ~~ 'x%'::text))"),
+        ("a in (1, 2) or not a > -5", "((a = ANY (ARRAY[1, 2])) OR (NOT (a > '-5'::integer)))"),
+        ("c > 1.5 and d is not null", "((c > 1.5) AND (d IS NOT NULL))"),
+        ("d = 'y'", "((d)::text = 'y'::text)"),
+        ("coalesce(a, 0)::text = upper(b)", "((COALESCE(a, 0))::text = upper(b))"),
+    ];
+    for (text, shown) in cases {
+        let query = query(&format!("select 1 from t where {text}"));
+        let quals = query.jointree.quals.as_ref().expect("a condition");
+        assert_eq!(deparse(quals, &query).expect("it prints"), shown, "{text}");
+    }
 }

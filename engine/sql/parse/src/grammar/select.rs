@@ -350,6 +350,7 @@ impl Parser<'_> {
     }
 
     fn limit(&mut self) -> Result<(Option<Expr>, LimitOption)> {
+        let limit_at = self.offset();
         if self.accept(K::Limit) {
             let location = self.location();
             let limit = if self.accept(K::All) {
@@ -358,12 +359,11 @@ impl Parser<'_> {
                 self.expression()?
             };
             if self.at(&Token::Comma) {
-                let at = self.offset();
                 self.advance();
                 self.expression()?;
                 return Err(error!(SYNTAX_ERROR, "LIMIT #,# syntax is not supported")
                     .hint("Use separate LIMIT and OFFSET clauses.")
-                    .at(at));
+                    .at(limit_at));
             }
             return Ok((Some(limit), LimitOption::Count));
         }
