@@ -11,6 +11,7 @@
 //! PostgreSQL uses its genetic search.
 #![forbid(unsafe_code)]
 
+pub mod cache;
 mod clause;
 pub mod cost;
 mod create;
