@@ -1,0 +1,57 @@
+-- Subqueries in FROM, and under IN, EXISTS, ANY and ALL.
+
+create table customers (id int primary key, name text not null, city text);
+create table orders (id int primary key, customer int, total numeric(8,2));
+insert into customers values (1, 'Ada', 'London'), (2, 'Bob', 'Paris'), (3, 'Cyd', null), (4, 'Dee', 'London');
+insert into orders values (10, 1, 99.5), (11, 1, 15), (12, 2, 7.25), (13, null, 1), (14, 9, 2);
+
+-- A subquery in FROM is a table like any other.
+select s.name, s.n from (select name, length(name) as n from customers where city = 'London') s order by s.name;
+select avg(n) from (select customer, count(*) as n from orders group by customer) per_customer;
+select a + 1 from (select 1) v(a);
+select * from (select id, name from customers order by id desc limit 2) last_two order by id;
+select * from (values (1, 'a'), (2, 'b')) v(n, s) order by n desc;
+select name from (select name from (select * from customers) inner_one where id > 1) outer_one order by 1;
+-- The alias may be left out.
+select name from (select name from customers where id = 1);
+select x.id from (select 1 as one) x;
+select * from (select 1, 2) v(a, b, c);
+
+-- IN.
+select name from customers where id in (select customer from orders) order by name;
+select name from customers where id in (select customer from orders where total > 50) order by name;
+-- NOT IN with a NULL among the answers is never true.
+select name from customers where id not in (select customer from orders) order by name;
+select name from customers where id not in (select customer from orders where customer is not null) order by name;
+select id in (select customer from orders) as has_orders, name from customers order by name;
+select name from customers where (id, city) in (select customer, 'London' from orders) order by name;
+select name from customers where id in (select id, total from orders);
+select name from customers where (id, city) in (select customer from orders);
+select 1 in (select customer from orders), 5 in (select customer from orders), 5 not in (select id from customers);
+
+-- EXISTS looks at the row outside.
+select name from customers c where exists (select 1 from orders o where o.customer = c.id) order by name;
+select name from customers c where not exists (select 1 from orders o where o.customer = c.id) order by name;
+select name from customers c where exists (select * from orders o where o.customer = c.id and o.total < 10) order by name;
+select exists (select 1 from orders where total > 1000), exists (select 1 from orders), not exists (select 1 from customers where false);
+select name from customers c where exists (select 1 from orders o where o.customer = c.id) and city = 'Paris';
+select name from customers c where exists (select 1 from customers other where other.city = c.city and other.id <> c.id) order by name;
+select name from customers c where exists (select 1 from orders o where o.customer = c.nothing);
+
+-- ANY and ALL.
+select name from customers where id = any (select customer from orders) order by name;
+select id from orders where total >= all (select total from orders);
+select id from orders where total > any (select total from orders) order by id;
+select 1 < all (select id from customers where false), 1 < any (select id from customers where false);
+
+-- Nested, and in UPDATE and DELETE.
+select name from customers where id in (select customer from orders where id in (select max(id) from orders group by customer)) order by name;
+update customers set city = 'Everywhere' where id in (select customer from orders where total < 10);
+select name, city from customers order by id;
+delete from orders where not exists (select 1 from customers c where c.id = orders.customer);
+select id, customer from orders order by id;
+delete from customers where id not in (select customer from orders);
+select id from customers order by id;
+insert into orders select id + 100, id, 5 from customers where id in (select customer from orders);
+select * from orders order by id;
+drop table customers, orders;
