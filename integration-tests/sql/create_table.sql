@@ -92,6 +92,3 @@ commit;
 select * from source2;
 drop table plain, nothing, "Mixed Case", typed, source2;
 
--- 1600 columns are the limit.
-select 'create table wide (' || 'c1 int' || ')' as statement \gexec
-drop table wide;
