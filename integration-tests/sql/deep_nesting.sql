@@ -9,63 +9,62 @@ select 1 in (1000, 999, 998, 997, 996, 995, 994, 993, 992, 991, 990, 989, 988, 9
 select * from (select * from (select * from (select * from (select * from (select * from (select * from (select * from (select * from (select * from (select * from (select * from (select * from (select * from (select * from (select * from (select * from (select * from (select * from (select * from (select * from (select 1 as a) s) s) s) s) s) s) s) s) s) s) s) s) s) s) s) s) s) s) s) s) s;
 
 -- Beyond the limit. The statements are made by psql, so that this page stays short.
+-- A chain of operators is as deep as it is long.
 \set VERBOSITY sqlstate
-select 'select ' || repeat('(', 100000) || '1' || repeat(')', 100000) as deep \gset
-\set ECHO none
-:deep;
-\set ECHO all
-select 'still here';
-select 'select ' || repeat('- ', 100000) || '1' as deep \gset
-\set ECHO none
-:deep;
-\set ECHO all
-select 'select ' || repeat('case when true then ', 50000) || '1' || repeat(' end', 50000) as deep \gset
-\set ECHO none
-:deep;
-\set ECHO all
-select 'select ' || repeat('abs(', 60000) || '1' || repeat(')', 60000) as deep \gset
-\set ECHO none
-:deep;
-\set ECHO all
-select 'select * from ' || repeat('(select * from ', 20000) || '(select 1) s' || repeat(') s', 20000) as deep \gset
-\set ECHO none
-:deep;
-\set ECHO all
-select 'select 1 where ' || repeat('exists (select 1 where ', 20000) || 'true' || repeat(')', 20000) as deep \gset
-\set ECHO none
-:deep;
-\set ECHO all
 select 'select 1' || repeat(' + 1', 100000) as deep \gset
 \set ECHO none
 :deep;
 \set ECHO all
+select 'still here';
 select 'select 0' || repeat(' || ''x''', 100000) as deep \gset
 \set ECHO none
 :deep;
 \set ECHO all
-select 'select true' || repeat(' = true', 3) as shallow \gset
-:shallow;
 
 -- The limit is a setting.
 show max_stack_depth;
+set max_stack_depth = '1GB';
 set max_stack_depth = '100kB';
 \set VERBOSITY default
 select 'select ' || repeat('abs(', 2000) || '1' || repeat(')', 2000) as deep \gset
 \set ECHO none
 :deep;
 \set ECHO all
+select 'select ' || repeat('not ', 4000) || 'true' as deep \gset
+\set ECHO none
+:deep;
+\set ECHO all
+select 'select ' || repeat('case when true then ', 1500) || '1' || repeat(' end', 1500) as deep \gset
+\set ECHO none
+:deep;
+\set ECHO all
+select 'select * from ' || repeat('(select * from ', 1000) || '(select 1) s' || repeat(') s', 1000) as deep \gset
+\set ECHO none
+:deep;
+\set ECHO all
+select 'select 1 where ' || repeat('exists (select 1 where ', 1000) || 'true' || repeat(')', 1000) as deep \gset
+\set ECHO none
+:deep;
+\set ECHO all
+select 'still here';
 reset max_stack_depth;
-set max_stack_depth = '1GB';
 
 -- Long but not deep.
-\set VERBOSITY sqlstate
-select 'select ' || repeat('true and ', 20000) || 'true as long_and' as long \gset
+select 'select ' || repeat('true and ', 20000) || 'true as long_and' as deep \gset
 \set ECHO none
-:long;
+:deep;
 \set ECHO all
-select 'select length(''' || repeat('x', 1000000) || ''')' as long \gset
+select 'select length(''' || repeat('x', 1000000) || ''')' as deep \gset
 \set ECHO none
-:long;
+:deep;
+\set ECHO all
+select 'select count(*) from (values (0)' || repeat(', (1)', 20000) || ') v' as deep \gset
+\set ECHO none
+:deep;
+\set ECHO all
+select 'select 5 in (0' || repeat(', 1', 20000) || ', 5) as found' as deep \gset
+\set ECHO none
+:deep;
 \set ECHO all
 create table still (here int);
 insert into still values (1);

@@ -2,7 +2,7 @@
 
 set work_mem = '64kB';
 create table big (id int, k int, s text);
-insert into big select g, (g * 7919) % 100003, 'string number ' || (g * 104729) % 99991 from generate_series(1, 100000) g;
+insert into big select g, (g * 7919) % 100003, 'string number ' || (g * 9973) % 99991 from generate_series(1, 100000) g;
 select count(*), sum(id), sum(k), min(s), max(s) from big;
 
 -- External sort, both directions, several keys; the order is checked by its neighbours.
@@ -57,7 +57,7 @@ select reltuples from pg_class where relname = 'big';
 
 -- The files are gone afterwards.
 set temp_file_limit = '1MB';
-select count(*) from (select s, k, id from big order by s, k, id offset 1) d;
+select count(*) from (select s, k, id from big order by k, s, id offset 1) d;
 reset temp_file_limit;
 select count(*) from pg_ls_tmpdir();
 drop table big, other;
