@@ -7,11 +7,13 @@
 //! Every write, sync and change of a name is one numbered operation. [`SimulatedFileSystem::crash_at`]
 //! stops the disk at one of them: a write is torn at a sector, and nothing works any more. What survived
 //! is a new file system ([`SimulatedFileSystem::crash`]). Contents are shared until written, so copies are
-//! cheap and thousands of crash points can be tried from one prepared directory.
+//! cheap and thousands of crash points can be tried from one prepared directory, or from one run:
+//! [`SimulatedFileSystem::keep_moments`] keeps the disk as it would have stopped, and goes on.
 
 mod content;
 mod names;
 
+use std::collections::BTreeSet;
 use std::fmt;
 use std::io;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -61,6 +63,9 @@ struct World {
     operations: u64,
     fault: Fault,
     stopped: bool,
+    /// Operations at which a copy is to be kept, and the copies.
+    moments: BTreeSet<u64>,
+    kept: Vec<World>,
 }
 
 /// What an operation is to do.
@@ -93,6 +98,11 @@ impl World {
     fn operation(&mut self, is_sync: bool) -> io::Result<Go> {
         self.alive()?;
         self.operations += 1;
+        if self.moments.remove(&self.operations) {
+            let mut moment = self.alone();
+            moment.stopped = true;
+            self.kept.push(moment);
+        }
         if self.fault.crash_at == Some(self.operations) {
             self.stopped = true;
             return Ok(Go::Crash);
@@ -101,6 +111,29 @@ impl World {
             return Ok(Go::SyncError);
         }
         Ok(Go::On)
+    }
+
+    /// A copy without what is kept of other moments.
+    fn alone(&mut self) -> Self {
+        let (moments, kept) = (std::mem::take(&mut self.moments), std::mem::take(&mut self.kept));
+        let copy = self.clone();
+        (self.moments, self.kept) = (moments, kept);
+        copy
+    }
+
+    fn write(&mut self, inode: usize, buffers: &[io::IoSlice<'_>], offset: u64, mut left: usize) {
+        let mut at = offset;
+        for buffer in buffers {
+            let now = buffer.len().min(left);
+            self.inodes[inode].write(&buffer[..now], at);
+            at += now as u64;
+            left -= now;
+        }
+    }
+
+    /// Sectors already on their way when power failed; which of them arrive is up to the crash.
+    fn torn(&mut self, total: u64) -> usize {
+        (self.random.below(total.div_ceil(content::SECTOR as u64) + 1) * content::SECTOR as u64) as usize
     }
 
     /// A change of a name as one operation; a crash in it leaves it unsynced, done or not by chance.
@@ -141,6 +174,8 @@ impl SimulatedFileSystem {
             operations: 0,
             fault: Fault::default(),
             stopped: false,
+            moments: BTreeSet::new(),
+            kept: Vec::new(),
         })
     }
 
@@ -166,6 +201,17 @@ impl SimulatedFileSystem {
         self.world().fault.crash_at = Some(operation);
     }
 
+    /// Keeps the disk as it would be if it had stopped in these operations, while it goes on.
+    pub fn keep_moments(&self, operations: impl IntoIterator<Item = u64>) {
+        self.world().moments = operations.into_iter().collect();
+    }
+
+    /// The moments kept so far, each with its operation: stopped disks, to be asked what survived.
+    pub fn take_moments(&self) -> Vec<(u64, Self)> {
+        let kept = std::mem::take(&mut self.world().kept);
+        kept.into_iter().map(|world| (world.operations, Self::from_world(world))).collect()
+    }
+
     /// Operations so far: the bound for [`SimulatedFileSystem::crash_at`] in a sweep.
     pub fn operations(&self) -> u64 {
         self.world().operations
@@ -178,7 +224,7 @@ impl SimulatedFileSystem {
     /// An independent copy in the same state, with another seed, its operations counted from zero.
     #[must_use]
     pub fn copy(&self, seed: u64) -> Self {
-        let mut world = self.world().clone();
+        let mut world = self.world().alone();
         world.seed = seed;
         world.random = Random(seed);
         world.operations = 0;
@@ -206,6 +252,8 @@ impl SimulatedFileSystem {
             operations: 0,
             fault: Fault::default(),
             stopped: false,
+            moments: BTreeSet::new(),
+            kept: Vec::new(),
         })
     }
 }
@@ -487,20 +535,13 @@ impl File for SimulatedFile {
         let total: u64 = buffers.iter().map(|buffer| buffer.len() as u64).sum();
         let end = offset + total;
         world.check_capacity(end.saturating_sub(world.inodes[self.inode].allocated_bytes()))?;
-        let mut left = match go {
-            // Sectors already on their way when power failed; which of them arrive is up to the crash.
-            Go::Crash => {
-                world.random.below(total.div_ceil(content::SECTOR as u64) + 1) * content::SECTOR as u64
-            }
-            Go::On | Go::SyncError => total,
-        } as usize;
-        let mut at = offset;
-        for buffer in buffers {
-            let now = buffer.len().min(left);
-            world.inodes[self.inode].write(&buffer[..now], at);
-            at += now as u64;
-            left -= now;
+        let operation = world.operations;
+        if let Some(moment) = world.kept.last_mut().filter(|moment| moment.operations == operation) {
+            let length = moment.torn(total);
+            moment.write(self.inode, buffers, offset, length);
         }
+        let length = if go == Go::Crash { world.torn(total) } else { total as usize };
+        world.write(self.inode, buffers, offset, length);
         if go == Go::Crash { Err(stopped()) } else { Ok(total as usize) }
     }
 

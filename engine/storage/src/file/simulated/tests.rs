@@ -83,6 +83,29 @@ fn a_failed_sync_loses_what_it_should_have_kept() {
 }
 
 #[test]
+fn moments_are_kept_while_the_disk_goes_on() {
+    let fs = SimulatedFileSystem::new(4);
+    let file = write(&fs, "f", &[1; 8192]);
+    file.sync_data().expect("sync");
+    fs.sync_directory(".").expect("sync");
+    let next = fs.operations() + 1;
+    fs.keep_moments([next, next + 2]);
+    file.write_all_at(&[2; 8192], 0).expect("the disk goes on");
+    file.sync_data().expect("sync");
+    file.write_all_at(&[3; 8192], 0).expect("the disk goes on");
+    let moments = fs.take_moments();
+    assert_eq!(moments.iter().map(|moment| moment.0).collect::<Vec<_>>(), [next, next + 2]);
+    assert!(fs.take_moments().is_empty() && moments[0].1.has_stopped());
+    for seed in 0..20 {
+        let torn = moments[0].1.crash(seed).read("f").expect("durable");
+        assert!(torn.chunks(512).all(|sector| sector == [1; 512] || sector == [2; 512]));
+        let torn = moments[1].1.crash(seed).read("f").expect("durable");
+        assert!(torn.chunks(512).all(|sector| sector == [2; 512] || sector == [3; 512]));
+    }
+    assert_eq!(fs.read("f").expect("alive"), [3; 8192]);
+}
+
+#[test]
 fn the_disk_can_be_full_and_reads_short() {
     let fs = SimulatedFileSystem::new(8);
     let file = write(&fs, "f", &[5; 9000]);
