@@ -3,7 +3,7 @@
 use kokkiri_primitives::{BlockNumber, Result};
 use kokkiri_transaction::lock::{LockMode, LockOutcome, LockTag, WaitPolicy};
 
-use super::Vacuum;
+use super::{Vacuum, VmPin};
 
 /// A tail is worth it from this many pages on, or this share of the table.
 const PAGES_MIN: u32 = 1000;
@@ -48,6 +48,8 @@ impl Vacuum<'_> {
             end -= 1;
         }
         if end < self.report.pages {
+            // The map is cut too, and its pages can't go while they are pinned.
+            self.vm = VmPin::default();
             let relation = heap.relation;
             heap.transaction.truncate_storage(relation.file, BlockNumber(end), relation.needs_wal())?;
             self.report.removed_pages = self.report.pages - end;
