@@ -87,8 +87,10 @@ impl Heap<'_> {
         let desc = &self.relation.tuple_desc;
         let tuple = form(desc, &values)?;
         let toasts = self.relation.kind.has_heap() && !self.relation.is_toast();
-        let old_external =
-            old.is_some_and(|old| old.iter().flatten().any(|stored| stored.first() == Some(&1)));
+        let old_external = old.is_some_and(|old| {
+            let mut columns = desc.iter().zip(old);
+            columns.any(|(attribute, old)| old.is_some_and(|old| toast::store::is_pointer(attribute, old)))
+        });
         if toasts && (old_external || tuple.has_external() || tuple.bytes.len() > toast::TUPLE_THRESHOLD) {
             let values = toast::store::shrink_row(self, values, old)?;
             return form(desc, &values);

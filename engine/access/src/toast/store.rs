@@ -10,7 +10,7 @@ use std::sync::Arc;
 
 use kokkiri_primitives::{Error, Oid, Result};
 use kokkiri_transaction::Visibility;
-use kokkiri_types::{AttributeStorage, Column, PhysicalType, ValueRef};
+use kokkiri_types::{Attribute, AttributeStorage, Column, ValueRef};
 
 use super::{CHUNK_SIZE, TUPLE_TARGET_MAIN, chunk_index, compression};
 use crate::heap::{Heap, InsertOptions, NewValue, TupleFetch};
@@ -338,10 +338,16 @@ pub fn fetch_deferred(heap: &Heap<'_>, deferred: &[Deferred], columns: &mut [Col
     Ok(())
 }
 
+/// True if the stored bytes of the column's value are a toast pointer.
+pub(crate) fn is_pointer(attribute: &Attribute, stored: &[u8]) -> bool {
+    attribute.length == -1 && stored.first() == Some(&1)
+}
+
 /// Deletes the values out of line of a tuple that is gone.
 pub fn delete_values(heap: &Heap<'_>, tuple: &[u8]) -> Result<()> {
-    for stored in stored_attributes(&heap.relation.tuple_desc, tuple)?.into_iter().flatten() {
-        if stored.first() == Some(&1) {
+    let desc = &heap.relation.tuple_desc;
+    for (attribute, stored) in desc.iter().zip(stored_attributes(desc, tuple)?) {
+        if let Some(stored) = stored.filter(|stored| is_pointer(attribute, stored)) {
             delete(heap, stored)?;
         }
     }
@@ -350,10 +356,9 @@ pub fn delete_values(heap: &Heap<'_>, tuple: &[u8]) -> Result<()> {
 
 /// Deletes the values out of line that an update has replaced.
 pub fn delete_replaced(heap: &Heap<'_>, old: &[Option<&[u8]>], new: &[NewValue<'_>]) -> Result<()> {
-    for (index, stored) in old.iter().enumerate() {
-        let varlena = heap.relation.tuple_desc[index].physical == PhysicalType::Varlena;
-        let replaced = matches!(new[index], NewValue::Set(_));
-        if let Some(stored) = stored.filter(|stored| varlena && replaced && stored.first() == Some(&1)) {
+    for ((attribute, stored), new) in heap.relation.tuple_desc.iter().zip(old).zip(new) {
+        let replaced = matches!(new, NewValue::Set(_));
+        if let Some(stored) = stored.filter(|stored| replaced && is_pointer(attribute, stored)) {
             delete(heap, stored)?;
         }
     }
