@@ -254,6 +254,11 @@ impl CommitTicket {
         self.logged.as_ref().filter(|commit| commit.synchronous).map(|commit| commit.lsn)
     }
 
+    /// End of the commit record; `None` if the transaction wrote nothing.
+    pub fn lsn(&self) -> Option<Lsn> {
+        self.logged.as_ref().map(|commit| commit.lsn)
+    }
+
     pub fn transaction(&self) -> &Transaction {
         &self.transaction
     }
