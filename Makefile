@@ -34,7 +34,7 @@ test-drivers: build tools
 
 # A seeded sweep of simulated crashes: SEEDS crash points.
 test-crash:
-	KOKKIRI_CRASH_POINTS=$(SEEDS) $(CARGO) test --release -p kokkiri-engine --test crash -- --nocapture
+	KOKKIRI_CRASH_POINTS=$(SEEDS) $(CARGO) test --release -p kokkiri-recovery --test crash -- --nocapture
 
 # kill -9 under pgbench, ROUNDS times.
 test-kill: build tools

@@ -1,0 +1,215 @@
+//! One seed's runs and crashes.
+
+use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};
+
+use kokkiri_primitives::ids::Lsn;
+use kokkiri_recovery::checkpoint::CheckpointRequest;
+use kokkiri_storage::SimulatedFileSystem;
+
+use crate::check::{Check, check, check_files, ensure};
+use crate::instance::{Instance, Shape, create};
+use crate::model::{History, Random, State};
+use crate::quietly;
+use crate::workload::Workload;
+
+/// Runs of one seed, each on what the last one left.
+const ROUNDS: usize = 3;
+/// Crashes tried of one run.
+const MOMENTS: usize = 9;
+
+/// Crashes recovered from.
+#[derive(Clone, Debug, Default)]
+pub struct Points {
+    /// In the middle of the workload.
+    pub running: u64,
+    /// In the middle of recovery.
+    pub recovering: u64,
+    /// Shortly after recovery.
+    pub recovered: u64,
+    /// Of a whole run's end.
+    pub ended: u64,
+}
+
+impl Points {
+    pub fn all(&self) -> u64 {
+        self.running + self.recovering + self.recovered + self.ended
+    }
+
+    pub fn add(&mut self, other: &Self) {
+        self.running += other.running;
+        self.recovering += other.recovering;
+        self.recovered += other.recovered;
+        self.ended += other.ended;
+    }
+}
+
+pub struct Sweep {
+    random: Random,
+    shape: Shape,
+    pub points: Points,
+    /// Where it is, for the message of a failure.
+    pub place: String,
+}
+
+impl Sweep {
+    pub fn new(seed: u64) -> Self {
+        let mut random = Random(seed);
+        let shape = Shape {
+            checksums: !random.once_in(4),
+            frames: [32, 64, 400][random.below(3)],
+            wal_buffers: [8, 64][random.below(2)],
+        };
+        Self { random, shape, points: Points::default(), place: format!("seed {seed}") }
+    }
+
+    pub fn run(&mut self) -> Check {
+        let seed = self.place.clone();
+        let disk = SimulatedFileSystem::new(self.random.next());
+        create(&disk, self.shape);
+        let disk = disk.copy(self.random.next());
+        let mut instance = Instance::start(disk, self.shape)?;
+        let mut state = State::default();
+        for round in 1..=ROUNDS {
+            self.place = format!("{seed}, round {round}");
+            let place = self.place.clone();
+            let mut work = Workload::new(instance, state, self.random.next());
+            self.keep_moments(&work.instance.disk);
+            let steps = 200 + self.random.below(400);
+            work.run(steps)?;
+            let mut moments = work.instance.disk.take_moments();
+            while moments.len() > MOMENTS {
+                moments.swap_remove(self.random.below(moments.len()));
+            }
+            for (operation, disk) in moments {
+                self.place = format!("{place}, operation {operation}");
+                let durable = work.history.durable_before(operation);
+                let image = disk.crash(self.random.next());
+                self.points.running += 1;
+                let (instance, state) = self.recover(image, &work.history, durable)?;
+                self.go_on(instance, state)?;
+            }
+            self.place = format!("{place}, its end");
+            (instance, state) = self.end(work)?;
+        }
+        Ok(())
+    }
+
+    /// Chooses operations at which the disk is kept.
+    fn keep_moments(&mut self, disk: &SimulatedFileSystem) {
+        let gap = 4 + self.random.below(100);
+        let mut at = disk.operations();
+        let moments: Vec<u64> = (0..200)
+            .map(|_| {
+                at += 1 + self.random.below(2 * gap) as u64;
+                at
+            })
+            .collect();
+        disk.keep_moments(moments);
+    }
+
+    /// Recovers what a crash left and checks it; perhaps crashes in the middle of that.
+    fn recover(
+        &mut self,
+        image: SimulatedFileSystem,
+        history: &History,
+        durable: Lsn,
+    ) -> Check<(Instance, State)> {
+        let place = self.place.clone();
+        if self.random.once_in(2) {
+            let spread = [30, 300][self.random.below(2)];
+            image.keep_moments([1 + self.random.below(spread) as u64]);
+        }
+        let instance = Instance::start(image, self.shape)?;
+        let end = instance.outcome.end_of_log;
+        ensure!(end >= durable, "the log ends at {end}, but was durable up to {durable}");
+        let (state, kept, lost) = history.state_at(end);
+        let transactions = &instance.cluster.transactions;
+        for commit in kept {
+            ensure!(transactions.did_commit(commit.xid)?, "{} is in the log but not committed", commit.xid);
+        }
+        let next = transactions.xids.next().xid();
+        let lost = lost.iter().map(|commit| commit.xid);
+        for xid in lost.chain(history.aborted.iter().copied()).filter(|xid| xid.precedes(next)) {
+            ensure!(!transactions.did_commit(xid)?, "{xid} is committed");
+        }
+        let state = state.renewed();
+        check_files(&instance, &state)?;
+        check(&instance, &state)?;
+        for (operation, disk) in instance.disk.take_moments() {
+            self.place = format!("{place}, operation {operation} of recovery");
+            self.points.recovering += 1;
+            let again = Instance::start(disk.crash(self.random.next()), self.shape)?;
+            check_files(&again, &state)?;
+            check(&again, &state.clone().renewed())?;
+        }
+        self.place = place;
+        Ok((instance, state))
+    }
+
+    /// The workload goes on after recovery, and perhaps crashes soon.
+    fn go_on(&mut self, instance: Instance, state: State) -> Check {
+        if !self.random.once_in(2) {
+            return Ok(());
+        }
+        let place = self.place.clone();
+        let crashes = self.random.once_in(2);
+        let operation = instance.disk.operations() + 1 + self.random.below(120) as u64;
+        let mut work = Workload::new(instance, state, self.random.next());
+        let steps = 20 + self.random.below(80);
+        if !crashes {
+            self.place = format!("{place}, afterwards");
+            work.run(steps)?;
+            work.quiesce()?;
+            return check(&work.instance, &work.current);
+        }
+        self.place = format!("{place}, operation {operation} afterwards");
+        work.instance.disk.crash_at(operation);
+        self.run_until_stopped(&mut work, 10 * steps)?;
+        let disk = work.instance.disk.clone();
+        let history = std::mem::take(&mut work.history);
+        drop(work);
+        self.points.recovered += 1;
+        let durable = history.durable_before(operation);
+        let image = disk.crash(self.random.next());
+        self.recover(image, &history, durable).map(drop)
+    }
+
+    /// Runs until the disk stops. Nothing else may go wrong; a log that can't be written ends in a panic,
+    /// because who inserts can't fail, and that poisons the instance.
+    fn run_until_stopped(&self, work: &mut Workload, steps: usize) -> Check {
+        let outcome = quietly(|| catch_unwind(AssertUnwindSafe(|| work.run(steps))));
+        if work.instance.disk.has_stopped() {
+            ensure!(outcome.is_ok() || work.instance.poison.is_poisoned(), "a panic that poisons nothing");
+            return Ok(());
+        }
+        match outcome {
+            Ok(outcome) => Ok(outcome?),
+            Err(panic) => resume_unwind(panic),
+        }
+    }
+
+    /// Ends a run, by a shutdown or a crash, and starts again.
+    fn end(&mut self, mut work: Workload) -> Check<(Instance, State)> {
+        if self.random.once_in(3) {
+            work.quiesce()?;
+            check(&work.instance, &work.current)?;
+            work.instance.maker.make(CheckpointRequest::SHUTDOWN, &mut |_| Ok(()))?;
+            let disk = work.instance.disk.clone();
+            let state = std::mem::take(&mut work.current).renewed();
+            drop(work);
+            let disk = if self.random.once_in(2) { disk.crash(self.random.next()) } else { disk.copy(1) };
+            let instance = Instance::start(disk, self.shape)?;
+            ensure!(!instance.outcome.recovered, "a cluster that was shut down is recovered");
+            check_files(&instance, &state)?;
+            check(&instance, &state)?;
+            return Ok((instance, state));
+        }
+        let disk = work.instance.disk.clone();
+        let image = disk.crash(self.random.next());
+        let history = std::mem::take(&mut work.history);
+        drop(work);
+        self.points.ended += 1;
+        let durable = history.durable_before(u64::MAX);
+        self.recover(image, &history, durable)
+    }
+}
