@@ -4,7 +4,7 @@
 use std::sync::Arc;
 
 use kokkiri_parse::tree::{RawStatement, Statement};
-use kokkiri_primitives::{Error, Oid, Result};
+use kokkiri_primitives::{Error, Oid, Result, SqlState};
 use kokkiri_types::builtin::oid;
 
 use super::portal::Portal;
@@ -33,6 +33,21 @@ impl Session {
         })
     }
 
+    /// Takes a piece of the data that COPY FROM STDIN asked for.
+    pub fn copy_data(&mut self, _data: &[u8]) -> Result<()> {
+        Err(no_copy())
+    }
+
+    /// The client has sent all COPY data.
+    pub fn copy_done(&mut self) -> Result<()> {
+        Err(no_copy())
+    }
+
+    /// The client gives COPY up.
+    pub fn copy_fail(&mut self, _reason: &str) -> Result<()> {
+        Err(no_copy())
+    }
+
     /// Runs a utility statement other than those about transactions.
     pub(super) fn run_command(
         &mut self,
@@ -54,6 +69,10 @@ impl Session {
             _ => Err(Error::not_supported("this utility statement")),
         }
     }
+}
+
+fn no_copy() -> Error {
+    Error::new(SqlState::PROTOCOL_VIOLATION, "no COPY is in progress")
 }
 
 fn text_column(name: &str) -> ResultColumn {

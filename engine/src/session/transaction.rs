@@ -77,6 +77,9 @@ impl Session {
                 return Err(outside_block("COMMIT AND CHAIN"));
             }
             self.notices.push(no_transaction());
+            if !self.block.is_implicit() {
+                return Ok(Outcome::Done("COMMIT"));
+            }
         }
         Ok(Outcome::Commit { tag: "COMMIT", chain })
     }
