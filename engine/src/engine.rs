@@ -76,6 +76,16 @@ impl Engine {
         })
     }
 
+    /// Every parameter at its built-in default, with the checks that only the engine can make.
+    pub fn default_settings() -> ServerSettings {
+        ServerSettings::new()
+    }
+
+    /// True until the first start is done.
+    pub fn is_starting(&self) -> bool {
+        matches!(*self.lock(), State::Starting)
+    }
+
     /// Starts it: blocks until recovery is done and clients can be let in.
     ///
     /// # Errors
@@ -173,7 +183,10 @@ impl Engine {
     /// # Errors
     /// If the shutdown checkpoint failed.
     pub fn stop(&self, mode: StopMode) -> Result<()> {
-        let Some(instance) = self.begin_stop(mode) else { return Ok(()) };
+        let Some(instance) = self.begin_stop(mode) else {
+            self.wait_for_end();
+            return Ok(());
+        };
         self.wait_for_clients(&instance);
         let stopped = instance.stop_workers().and_then(|()| instance.cluster.poison.check());
         self.set_state(State::Stopped);

@@ -21,6 +21,11 @@ pub use initialise::InitialiseOptions;
 pub use instance::Instance;
 pub use session::{Session, install_checks};
 
+/// Takes over max_stack_depth, in kilobytes. Threads that run statements have larger stacks.
+pub fn limit_stack_depth(setting_kb: usize) {
+    kokkiri_primitives::stack::set_limit(setting_kb * 1024, setting_kb);
+}
+
 pub use kokkiri_primitives::{Error, Lsn, Oid, Result, Severity, SqlState, clock, settings};
 pub use kokkiri_types::Batch;
 

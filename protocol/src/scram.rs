@@ -42,6 +42,13 @@ impl Verifier {
         Self { iterations, salt: salt.to_vec(), stored_key: key(stored_key), server_key: key(server_key) }
     }
 
+    /// A verifier that no password meets, with the salt and iterations that `user` would have.
+    pub fn mock(user: &str, secret: &[u8], iterations: u32) -> Self {
+        let mut salt = gen_salted_password(user, secret, 1);
+        salt.truncate(SALT_LENGTH);
+        Self { iterations, salt, stored_key: [0; KEY_LENGTH], server_key: [0; KEY_LENGTH] }
+    }
+
     /// Reads the text form; `None` if it is no verifier.
     pub fn parse(text: &str) -> Option<Self> {
         let rest = text.strip_prefix("SCRAM-SHA-256$")?;
