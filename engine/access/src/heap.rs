@@ -20,9 +20,11 @@
 //!
 //! Start at [`Heap`].
 
+mod build_scan;
 mod delete;
 pub mod freeze;
 mod indexed;
+mod inplace;
 mod insert;
 mod lock;
 pub mod locking;
@@ -50,6 +52,7 @@ use kokkiri_wal::rmgr::RmgrId;
 
 use crate::relation::Relation;
 
+pub use build_scan::{BuildReport, BuildRow};
 pub use insert::{BulkInsert, InsertOptions};
 pub use lock::{LockOutcome, RowLock};
 pub use locking::RowLockMode;
