@@ -52,7 +52,7 @@ use kokkiri_wal::rmgr::RmgrId;
 
 use crate::relation::Relation;
 
-pub use build_scan::{BuildReport, BuildRow};
+pub use build_scan::{BuildReport, BuildRow, BuildVisitor};
 pub use insert::{BulkInsert, InsertOptions};
 pub use lock::{LockOutcome, RowLock};
 pub use locking::RowLockMode;

@@ -13,9 +13,9 @@ use kokkiri_storage::{Page, PageReadGuard};
 use kokkiri_transaction::WaitPolicy;
 use kokkiri_types::Column;
 
+use super::Heap;
 use super::page::{self, Item};
 use super::visibility::{Judge, VacuumState, satisfies_vacuum};
-use super::Heap;
 use crate::toast;
 use crate::tuple::deform::Deformer;
 use crate::tuple::header::TupleHeader;
@@ -29,6 +29,9 @@ pub struct BuildRow {
     pub live: bool,
 }
 
+/// Takes the wanted columns of a page's rows, and the rows.
+pub type BuildVisitor<'a> = dyn FnMut(&[Column], &[BuildRow]) -> Result<()> + 'a;
+
 /// What the scan found out.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct BuildReport {
@@ -41,7 +44,9 @@ pub struct BuildReport {
 /// What is to be done with one version.
 enum Verdict {
     Skip,
-    Index { live: bool },
+    Index {
+        live: bool,
+    },
     /// An older version of a chain that somebody still sees.
     Broken,
     /// Another transaction must end first.
@@ -55,7 +60,7 @@ impl Heap<'_> {
         &self,
         wanted: &[usize],
         unique: bool,
-        visit: &mut dyn FnMut(&[Column], &[BuildRow]) -> Result<()>,
+        visit: &mut BuildVisitor<'_>,
     ) -> Result<BuildReport> {
         let deformer = Deformer::new(self.relation.tuple_desc.clone(), wanted);
         let mut columns: Vec<Column> = deformer.physical_types().into_iter().map(Column::new).collect();

@@ -66,7 +66,8 @@ impl Heap<'_> {
             }
             VacuumState::Live | VacuumState::InsertInProgress => {}
         }
-        let stored = page::tuple(&guard, tid.offset).map_or(0, |tuple| tuple.len() - usize::from(header.hoff));
+        let stored =
+            page::tuple(&guard, tid.offset).map_or(0, |tuple| tuple.len() - usize::from(header.hoff));
         if stored != data.len() {
             return Err(Error::internal("wrong tuple length"));
         }

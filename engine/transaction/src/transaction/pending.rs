@@ -86,6 +86,18 @@ impl Transaction {
         Ok(())
     }
 
+    /// Creates the init fork of an unlogged relation, which recovery resets it to. It is logged, and goes
+    /// with the relation's other forks.
+    pub fn create_init_fork(&self, relation: RelationFile) -> Result<()> {
+        let xid = self.current_xid()?;
+        self.cluster().storage.create(relation, Fork::Init, false)?;
+        let critical = CriticalSection::enter();
+        let mut record = smgr_create_record(relation.locator, Fork::Init);
+        record.xid(Some(xid));
+        self.cluster().wal.insert(&critical, record);
+        Ok(())
+    }
+
     /// Cuts a relation to `blocks`, logging it if `log`. The caller holds the relation exclusively; what
     /// lay behind is gone even if the transaction aborts. `RelationTruncate`.
     pub fn truncate_storage(&self, relation: RelationFile, blocks: BlockNumber, log: bool) -> Result<()> {
@@ -101,6 +113,16 @@ impl Transaction {
             self.cluster().wal.flush(lsn)?;
         }
         self.cluster().truncate_forks(relation, blocks, (true, true, true))
+    }
+
+    /// True if the current subtransaction has made this file: nobody else can have seen it.
+    pub fn made_in_current_sub(&self, relation: RelationFile) -> bool {
+        let state = self.state.lock();
+        let nesting = state.levels.len() as u32;
+        let made = |file: &PendingFile| {
+            file.relation == relation && file.when == When::Abort && file.nesting == nesting
+        };
+        state.files.0.iter().any(made)
     }
 
     /// Deletes a relation's files once the transaction has committed. `RelationDropStorage`.
