@@ -9,7 +9,7 @@ use kokkiri_access::btree::{self, Conflict, InsertOutcome, Tree, UniqueCheck};
 use kokkiri_access::heap::{Heap, InsertOptions, NewValue, Unchanged};
 use kokkiri_access::relation::{IndexKey, Relation};
 use kokkiri_primitives::{Error, ItemPointer, Oid, Result, SqlState};
-use kokkiri_transaction::WaitPolicy;
+use kokkiri_transaction::{Invalidation, WaitPolicy};
 use kokkiri_types::{Value, ValueRef};
 
 use crate::cache::Stale;
@@ -73,6 +73,20 @@ impl CatalogView<'_> {
         self.note_change(catalog, old);
         self.note_change(catalog, new);
         Ok(())
+    }
+
+    /// Overwrites the row at `tid` where it stands: the change holds whatever becomes of the transaction,
+    /// and everybody sees it at once. False if somebody was changing the row, who has been waited for: read
+    /// it again. Only values that keep the row's length may differ.
+    pub fn overwrite_row<R: CatalogRow>(&self, tid: ItemPointer, new: R) -> Result<bool> {
+        let relation = self.catalog_relation(R::CATALOG)?;
+        let values = new.into_values();
+        let messages: Vec<Invalidation> = changes(R::CATALOG, &values)
+            .map(|(shared, stale)| stale.to_message(if shared { Oid::INVALID } else { self.database_oid() }))
+            .collect();
+        let done = Heap::new(&relation, self.transaction).update_in_place(tid, &refs(&values), &messages)?;
+        self.session.command_ended();
+        Ok(done)
     }
 
     /// Deletes the row at `tid`, whose values are `old`.
@@ -157,21 +171,28 @@ impl CatalogView<'_> {
 
     /// Marks what a row's coming or going makes stale.
     fn note_change(&self, catalog: Oid, values: &[Value]) {
-        let shared = shapes::is_shared(catalog);
-        for lookup in Lookup::ALL.iter().filter(|lookup| lookup.catalog() == catalog) {
-            self.mark_stale(shared, Stale::Rows(*lookup, lookup.key_of(values).hash()));
-        }
-        for (_, columns) in PARTS_OF_RELATIONS.iter().filter(|(part, _)| *part == catalog) {
-            for column in *columns {
-                if let Value::Int32(oid) = values[*column as usize - 1]
-                    && oid != 0
-                {
-                    let relation = Oid(oid as u32);
-                    self.mark_stale(shared || shapes::is_shared(relation), Stale::Relation(relation));
-                }
-            }
+        for (shared, stale) in changes(catalog, values) {
+            self.mark_stale(shared, stale);
         }
     }
+}
+
+/// What a row's coming or going makes stale, and whether that is shared by all databases.
+fn changes(catalog: Oid, values: &[Value]) -> impl Iterator<Item = (bool, Stale)> + '_ {
+    let shared = shapes::is_shared(catalog);
+    let lookups = Lookup::ALL.iter().filter(move |lookup| lookup.catalog() == catalog);
+    let rows = lookups.map(move |lookup| (shared, Stale::Rows(*lookup, lookup.key_of(values).hash())));
+    let columns = PARTS_OF_RELATIONS.iter().filter(move |(part, _)| *part == catalog);
+    let relations = columns.flat_map(|(_, columns)| columns.iter()).filter_map(move |column| {
+        match values[*column as usize - 1] {
+            Value::Int32(oid) if oid != 0 => {
+                let relation = Oid(oid as u32);
+                Some((shared || shapes::is_shared(relation), Stale::Relation(relation)))
+            }
+            _ => None,
+        }
+    });
+    rows.chain(relations)
 }
 
 /// A row that is to be changed, with its place and its values as they are.

@@ -10,7 +10,7 @@
 pub mod catalog;
 mod constraint;
 pub mod context;
-mod cross_type;
+pub mod cross_type;
 pub mod execution;
 pub mod explain;
 pub mod expression;
