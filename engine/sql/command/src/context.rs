@@ -1,0 +1,71 @@
+//! What the session lends a command, and what the command gives back.
+
+use std::sync::Arc;
+
+use kokkiri_catalog::view::CatalogView;
+use kokkiri_primitives::{Error, Oid, Result};
+use kokkiri_transaction::{Cluster, Transaction};
+use kokkiri_types::io::IoSettings;
+
+/// A command's surroundings.
+pub struct CommandContext<'a> {
+    pub view: CatalogView<'a>,
+    /// How values are read and printed in this session.
+    pub io: &'a IoSettings,
+    /// The role that the session was started as or SET SESSION AUTHORIZATION made it.
+    pub session_role: Oid,
+    /// Within BEGIN and COMMIT, or an implicit transaction of several statements.
+    pub in_transaction_block: bool,
+    /// What the client is to be told besides the outcome.
+    pub notices: Vec<Error>,
+}
+
+impl<'a> CommandContext<'a> {
+    pub fn transaction(&self) -> &'a Transaction {
+        self.view.transaction
+    }
+
+    pub fn cluster(&self) -> &'a Arc<Cluster> {
+        self.view.cluster()
+    }
+
+    /// The role whose privileges count.
+    pub fn role(&self) -> Oid {
+        self.view.role
+    }
+
+    /// Makes what was done so far visible to what follows: `CommandCounterIncrement`.
+    pub fn advance(&self) -> Result<()> {
+        if self.transaction().advance_command()? {
+            self.view.session.command_ended();
+        }
+        Ok(())
+    }
+
+    pub fn notice(&mut self, notice: Error) {
+        self.notices.push(notice);
+    }
+}
+
+/// What a command answers.
+#[derive(Debug)]
+pub struct CommandOutcome {
+    /// The command tag.
+    pub tag: String,
+    /// Of SHOW and EXPLAIN.
+    pub rows: Option<CommandRows>,
+}
+
+impl CommandOutcome {
+    pub fn done(tag: impl Into<String>) -> Self {
+        Self { tag: tag.into(), rows: None }
+    }
+}
+
+/// Rows of text.
+#[derive(Debug)]
+pub struct CommandRows {
+    /// Names of the columns, all of type text.
+    pub columns: Vec<String>,
+    pub rows: Vec<Vec<Option<String>>>,
+}

@@ -1,0 +1,156 @@
+//! SET, RESET and SHOW.
+//!
+//! Realises: guc_funcs.c.
+
+use kokkiri_parse::quote_identifier;
+use kokkiri_parse::tree::{
+    Literal, SetArgValue, SetValue, TransactionIsolation, TransactionMode, VariableSetStmt,
+};
+use kokkiri_primitives::settings::SetScope;
+use kokkiri_primitives::settings::parameter::find;
+use kokkiri_primitives::{Error, Result, SqlState, error};
+use kokkiri_transaction::IsolationLevel;
+
+use crate::context::{CommandContext, CommandOutcome, CommandRows};
+
+pub fn set(context: &mut CommandContext<'_>, statement: &VariableSetStmt) -> Result<CommandOutcome> {
+    let settings = context.view.settings;
+    let scope = if statement.local { SetScope::Local } else { SetScope::Session };
+    let tag = match statement.value {
+        SetValue::Reset | SetValue::ResetAll => "RESET",
+        _ => "SET",
+    };
+    if statement.local && !context.in_transaction_block {
+        warn_outside(context, "SET LOCAL");
+    }
+    match &statement.value {
+        SetValue::Values(arguments) => {
+            let text = flatten(&statement.name, arguments.iter().map(|argument| &argument.value))?;
+            settings.set(&statement.name, Some(&text), scope)?;
+        }
+        SetValue::Default | SetValue::Reset => settings.set(&statement.name, None, scope)?,
+        SetValue::ResetAll => settings.reset_all(),
+        SetValue::Current => {
+            let current = settings.show(&statement.name)?;
+            settings.set(&statement.name, Some(&current), scope)?;
+        }
+        SetValue::TransactionModes(modes) => {
+            if statement.name.eq_ignore_ascii_case("SESSION CHARACTERISTICS") {
+                for mode in modes {
+                    let (name, value) = default_of(*mode);
+                    settings.set(name, Some(value), SetScope::Session)?;
+                }
+            } else {
+                if !context.in_transaction_block {
+                    warn_outside(context, "SET TRANSACTION");
+                }
+                for mode in modes {
+                    set_mode(context, *mode)?;
+                }
+            }
+        }
+        SetValue::TransactionSnapshot(_) => return Err(Error::not_supported("SET TRANSACTION SNAPSHOT")),
+    }
+    Ok(CommandOutcome::done(tag))
+}
+
+fn warn_outside(context: &mut CommandContext<'_>, what: &str) {
+    let message = format!("{what} can only be used in transaction blocks");
+    context.notice(Error::warning(SqlState::NO_ACTIVE_SQL_TRANSACTION, message));
+}
+
+/// The setting that a mode of SET SESSION CHARACTERISTICS is, and its value.
+fn default_of(mode: TransactionMode) -> (&'static str, &'static str) {
+    let word = |on: bool| if on { "on" } else { "off" };
+    match mode {
+        TransactionMode::Isolation(level) => ("default_transaction_isolation", isolation(level).as_str()),
+        TransactionMode::ReadOnly(on) => ("default_transaction_read_only", word(on)),
+        TransactionMode::Deferrable(on) => ("default_transaction_deferrable", word(on)),
+    }
+}
+
+fn isolation(level: TransactionIsolation) -> IsolationLevel {
+    match level {
+        TransactionIsolation::ReadUncommitted => IsolationLevel::ReadUncommitted,
+        TransactionIsolation::ReadCommitted => IsolationLevel::ReadCommitted,
+        TransactionIsolation::RepeatableRead => IsolationLevel::RepeatableRead,
+        TransactionIsolation::Serializable => IsolationLevel::Serializable,
+    }
+}
+
+fn set_mode(context: &CommandContext<'_>, mode: TransactionMode) -> Result<()> {
+    let transaction = context.transaction();
+    let on = |on: bool| if on { "on" } else { "off" };
+    match mode {
+        TransactionMode::Isolation(level) => {
+            transaction.set_isolation(isolation(level))?;
+            let word = isolation(level).as_str();
+            context.view.settings.set("transaction_isolation", Some(word), SetScope::Local)
+        }
+        TransactionMode::ReadOnly(read_only) => {
+            if !read_only && transaction.is_read_only() && transaction.nesting_level() > 1 {
+                return Err(error!(
+                    ACTIVE_SQL_TRANSACTION,
+                    "cannot set transaction read-write mode inside a read-only transaction"
+                ));
+            }
+            transaction.set_read_only(read_only);
+            context.view.settings.set("transaction_read_only", Some(on(read_only)), SetScope::Local)
+        }
+        TransactionMode::Deferrable(deferrable) => {
+            transaction.set_deferrable(deferrable);
+            context.view.settings.set("transaction_deferrable", Some(on(deferrable)), SetScope::Local)
+        }
+    }
+}
+
+/// The arguments of SET as one text: `flatten_set_variable_args`. Words of a list are quoted as
+/// identifiers where that is what the parameter holds.
+fn flatten<'v>(name: &str, arguments: impl ExactSizeIterator<Item = &'v SetArgValue>) -> Result<String> {
+    let is_list = find(name).is_some_and(|(_, parameter)| parameter.list);
+    if arguments.len() > 1 && !is_list {
+        return Err(error!(INVALID_PARAMETER_VALUE, "SET {name} takes only one argument"));
+    }
+    let mut words = Vec::with_capacity(arguments.len());
+    for argument in arguments {
+        words.push(match argument {
+            SetArgValue::Literal(Literal::String(word)) if is_list => quote_identifier(word).into_owned(),
+            SetArgValue::Literal(literal) => literal_text(literal)?,
+            SetArgValue::Interval { text, .. } => format!("INTERVAL '{text}'"),
+        });
+    }
+    Ok(words.join(", "))
+}
+
+fn literal_text(literal: &Literal) -> Result<String> {
+    Ok(match literal {
+        Literal::String(text) | Literal::Float(text) => text.clone(),
+        Literal::Integer(number) => number.to_string(),
+        Literal::Boolean(value) => value.to_string(),
+        _ => return Err(error!(INVALID_PARAMETER_VALUE, "invalid value in SET")),
+    })
+}
+
+/// SHOW.
+pub fn show(context: &CommandContext<'_>, name: &str) -> Result<CommandOutcome> {
+    let settings = context.view.settings;
+    let rows = if name.eq_ignore_ascii_case("all") {
+        let columns = ["name", "setting", "description"].map(str::to_owned).to_vec();
+        let rows = settings.all().into_iter().filter(|shown| shown.parameter.listed);
+        let rows = rows.map(|shown| {
+            [
+                shown.parameter.name.to_owned(),
+                shown.parameter.show(&shown.value),
+                shown.parameter.description.to_owned(),
+            ]
+            .map(Some)
+            .to_vec()
+        });
+        CommandRows { columns, rows: rows.collect() }
+    } else {
+        let value = settings.show(name)?;
+        let column = find(name).map_or(name, |(_, parameter)| parameter.name);
+        CommandRows { columns: vec![column.to_owned()], rows: vec![vec![Some(value)]] }
+    };
+    Ok(CommandOutcome { tag: "SHOW".to_owned(), rows: Some(rows) })
+}
