@@ -216,6 +216,7 @@ impl Heap<'_> {
 
     /// Locks the versions after one whose header is given.
     fn lock_later_versions(&self, header: &TupleHeader, wanted: RowLock) -> Result<LockOutcome> {
+        self.announce_membership();
         let mut prior = match header.xmax_multi() {
             Some(multi) => self.observer().updater(multi)?,
             None => header.xmax.valid(),
