@@ -162,7 +162,7 @@ fn wide_values_come_back() {
     assert_eq!(chunks(), 0);
     heap.delete(third, false).unwrap().unwrap();
     transaction.advance_command().unwrap();
-    assert_eq!(notes(&heap), [packed.clone()]);
+    assert_eq!(notes(&heap), std::slice::from_ref(&packed));
     // A number whose first byte looks like a pointer's is none.
     let plain = heap.insert(&row(b"in line"), InsertOptions::default()).unwrap();
     transaction.advance_command().unwrap();
