@@ -152,10 +152,13 @@ impl World {
         }
     }
 
+    fn used_bytes(&self) -> u64 {
+        self.names.files().map(|inode| self.inodes[inode].allocated_bytes()).sum()
+    }
+
     fn check_capacity(&self, more: u64) -> io::Result<()> {
         let Some(capacity) = self.fault.capacity_bytes else { return Ok(()) };
-        let used: u64 = self.names.files().map(|inode| self.inodes[inode].allocated_bytes()).sum();
-        if used + more > capacity { Err(io::Error::from_raw_os_error(28)) } else { Ok(()) }
+        if self.used_bytes() + more > capacity { Err(io::Error::from_raw_os_error(28)) } else { Ok(()) }
     }
 }
 
@@ -215,6 +218,11 @@ impl SimulatedFileSystem {
     /// Operations so far: the bound for [`SimulatedFileSystem::crash_at`] in a sweep.
     pub fn operations(&self) -> u64 {
         self.world().operations
+    }
+
+    /// Bytes in all files together: what [`Fault::capacity_bytes`] bounds.
+    pub fn used_bytes(&self) -> u64 {
+        self.world().used_bytes()
     }
 
     pub fn has_stopped(&self) -> bool {
