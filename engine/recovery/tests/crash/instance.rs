@@ -7,7 +7,7 @@ use kokkiri_access::heap::{Heap2Resource, HeapResource};
 use kokkiri_access::sequence::SequenceResource;
 use kokkiri_primitives::activity::{BackendType, ProcessArray, Registration};
 use kokkiri_primitives::error::Result;
-use kokkiri_primitives::ids::Oid;
+use kokkiri_primitives::ids::{FullTransactionId, Oid};
 use kokkiri_recovery::bootstrap::bootstrap_wal;
 use kokkiri_recovery::checkpoint::{CheckpointMaker, CheckpointRequest, CheckpointSettings};
 use kokkiri_recovery::control_file::{ControlFile, ControlFileStore};
@@ -34,6 +34,8 @@ pub struct Shape {
     pub frames: usize,
     /// Pages of the WAL's buffers.
     pub wal_buffers: usize,
+    /// Shortly before a page of the commit log is full, to see the next one begin.
+    pub first_xid: u64,
 }
 
 /// One start of a cluster.
@@ -80,6 +82,7 @@ pub fn create(disk: &SimulatedFileSystem, shape: Shape) {
     let fs: Arc<dyn FileSystem> = Arc::new(disk.clone());
     bootstrap_wal(&fs, Poison::leak(), control, &options).expect("the disk works");
     let instance = Instance::start_with(disk.clone(), shape, true).expect("a new cluster starts");
+    instance.cluster.transactions.xids.set_next(FullTransactionId(shape.first_xid));
     instance.maker.make(CheckpointRequest::SHUTDOWN, &mut |_| Ok(())).expect("the disk works");
     sync_everything(disk, ".");
 }

@@ -20,9 +20,12 @@ use std::sync::Mutex;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Instant;
 
+use check::Check;
 use sweep::{Points, Sweep};
 
 const DEFAULT_POINTS: u64 = 300;
+/// A sweep that has found this many failures ends.
+const FAILURES_MAX: usize = 10;
 
 fn number_from(name: &str) -> Option<u64> {
     std::env::var(name)
@@ -43,9 +46,9 @@ fn quietly<T>(run: impl FnOnce() -> T) -> T {
 }
 
 /// Tries one seed; an error says what is wrong and how to see it again.
-fn try_seed(seed: u64) -> Result<Points, String> {
+fn try_seed(seed: u64, run: fn(&mut Sweep) -> Check) -> Result<Points, String> {
     let mut sweep = Sweep::new(seed);
-    let outcome = catch_unwind(AssertUnwindSafe(|| sweep.run()));
+    let outcome = catch_unwind(AssertUnwindSafe(|| run(&mut sweep)));
     let what = match outcome {
         Ok(Ok(())) => return Ok(sweep.points),
         Ok(Err(broken)) => broken.0,
@@ -57,8 +60,8 @@ fn try_seed(seed: u64) -> Result<Points, String> {
     Err(format!("{}: {what}\n    again: KOKKIRI_CRASH_SEED={seed}", sweep.place))
 }
 
-#[test]
-fn every_crash_is_recovered_from() {
+/// Tries seed after seed until there were `wanted` crashes.
+fn sweep(name: &str, wanted: u64, run: fn(&mut Sweep) -> Check) {
     let started = Instant::now();
     let report = std::panic::take_hook();
     std::panic::set_hook(Box::new(move |panic| {
@@ -67,22 +70,23 @@ fn every_crash_is_recovered_from() {
         }
     }));
     if let Some(seed) = number_from("KOKKIRI_CRASH_SEED") {
-        let points = try_seed(seed).unwrap_or_else(|message| panic!("{message}"));
-        println!("seed {seed}: {points:?} in {:.1} s", started.elapsed().as_secs_f64());
+        let points = try_seed(seed, run).unwrap_or_else(|message| panic!("{message}"));
+        println!("{name}, seed {seed}: {points:?} in {:.1} s", started.elapsed().as_secs_f64());
         return;
     }
-    let wanted = number_from("KOKKIRI_CRASH_POINTS").unwrap_or(DEFAULT_POINTS);
     let next_seed = AtomicU64::new(1);
     let total = Mutex::new(Points::default());
     let failures = Mutex::new(Vec::new());
+    let enough = || {
+        total.lock().expect("no panic").all() >= wanted
+            || failures.lock().expect("no panic").len() >= FAILURES_MAX
+    };
     let workers = std::thread::available_parallelism().map_or(2, |count| count.get()).min(16);
     std::thread::scope(|scope| {
         for _ in 0..workers {
             scope.spawn(|| {
-                while total.lock().expect("no panic").all() < wanted
-                    && failures.lock().expect("no panic").len() < 10
-                {
-                    match try_seed(next_seed.fetch_add(1, Ordering::Relaxed)) {
+                while !enough() {
+                    match try_seed(next_seed.fetch_add(1, Ordering::Relaxed), run) {
                         Ok(points) => total.lock().expect("no panic").add(&points),
                         Err(message) => failures.lock().expect("no panic").push(message),
                     }
@@ -93,10 +97,29 @@ fn every_crash_is_recovered_from() {
     let total = total.into_inner().expect("no panic");
     let failures = failures.into_inner().expect("no panic");
     println!(
-        "{} crash points of {} seeds in {:.1} s: {total:?}",
+        "{name}: {} crash points of {} seeds in {:.1} s: {total:?}",
         total.all(),
         next_seed.into_inner() - 1,
         started.elapsed().as_secs_f64()
     );
     assert!(failures.is_empty(), "{}", failures.join("\n"));
+}
+
+fn points() -> u64 {
+    number_from("KOKKIRI_CRASH_POINTS").unwrap_or(DEFAULT_POINTS)
+}
+
+#[test]
+fn every_crash_is_recovered_from() {
+    sweep("power failures", points(), Sweep::run);
+}
+
+#[test]
+fn a_sync_that_fails_is_a_crash() {
+    sweep("failing syncs", points() / 10, Sweep::run_with_failing_syncs);
+}
+
+#[test]
+fn a_full_disk_loses_nothing() {
+    sweep("full disks", points() / 10, Sweep::run_with_full_disks);
 }

@@ -5,6 +5,7 @@ use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};
 use kokkiri_primitives::ids::Lsn;
 use kokkiri_recovery::checkpoint::CheckpointRequest;
 use kokkiri_storage::SimulatedFileSystem;
+use kokkiri_storage::file::Fault;
 
 use crate::check::{Check, check, check_files, ensure};
 use crate::instance::{Instance, Shape, create};
@@ -28,11 +29,16 @@ pub struct Points {
     pub recovered: u64,
     /// Of a whole run's end.
     pub ended: u64,
+    /// After a sync has failed.
+    pub failed_sync: u64,
+    /// With a full disk, and how many statements that failed.
+    pub full_disk: u64,
+    pub refused: u64,
 }
 
 impl Points {
     pub fn all(&self) -> u64 {
-        self.running + self.recovering + self.recovered + self.ended
+        self.running + self.recovering + self.recovered + self.ended + self.failed_sync + self.full_disk
     }
 
     pub fn add(&mut self, other: &Self) {
@@ -40,6 +46,9 @@ impl Points {
         self.recovering += other.recovering;
         self.recovered += other.recovered;
         self.ended += other.ended;
+        self.failed_sync += other.failed_sync;
+        self.full_disk += other.full_disk;
+        self.refused += other.refused;
     }
 }
 
@@ -58,16 +67,14 @@ impl Sweep {
             checksums: !random.once_in(4),
             frames: [32, 64, 400][random.below(3)],
             wal_buffers: [8, 64][random.below(2)],
+            first_xid: if random.once_in(2) { 32_768 - random.below(150) as u64 } else { 750 },
         };
         Self { random, shape, points: Points::default(), place: format!("seed {seed}") }
     }
 
     pub fn run(&mut self) -> Check {
         let seed = self.place.clone();
-        let disk = SimulatedFileSystem::new(self.random.next());
-        create(&disk, self.shape);
-        let disk = disk.copy(self.random.next());
-        let mut instance = Instance::start(disk, self.shape)?;
+        let mut instance = self.first_instance()?;
         let mut state = State::default();
         for round in 1..=ROUNDS {
             self.place = format!("{seed}, round {round}");
@@ -89,6 +96,73 @@ impl Sweep {
                 self.go_on(instance, state)?;
             }
             self.place = format!("{place}, its end");
+            (instance, state) = self.end(work)?;
+        }
+        Ok(())
+    }
+
+    fn first_instance(&mut self) -> Check<Instance> {
+        let disk = SimulatedFileSystem::new(self.random.next());
+        create(&disk, self.shape);
+        Ok(Instance::start(disk.copy(self.random.next()), self.shape)?)
+    }
+
+    /// Syncs that fail: nobody may rely on what they should have made durable, nor try again.
+    pub fn run_with_failing_syncs(&mut self) -> Check {
+        let seed = self.place.clone();
+        let mut instance = self.first_instance()?;
+        let mut state = State::default();
+        for _ in 0..20 {
+            let operation = instance.disk.operations() + 1 + self.random.below(200) as u64;
+            self.place = format!("{seed}, failing operation {operation}");
+            instance.disk.set_fault(Fault { sync_error_at: Some(operation), ..Fault::default() });
+            let mut work = Workload::new(instance, state, self.random.next());
+            let outcome = quietly(|| catch_unwind(AssertUnwindSafe(|| work.run(120))));
+            if work.instance.poison.is_poisoned() {
+                self.points.failed_sync += 1;
+            } else {
+                match outcome {
+                    Ok(outcome) => outcome?,
+                    Err(panic) => resume_unwind(panic),
+                }
+            }
+            let image = work.instance.disk.crash(self.random.next());
+            let history = work.lose();
+            let durable = history.durable_before(u64::MAX);
+            (instance, state) = self.recover(image, &history, durable)?;
+        }
+        Ok(())
+    }
+
+    /// A disk that fills up: statements are refused, nothing is lost, and it works again with space.
+    pub fn run_with_full_disks(&mut self) -> Check {
+        let seed = self.place.clone();
+        let mut instance = self.first_instance()?;
+        let mut state = State::default();
+        for round in 1..=6 {
+            self.place = format!("{seed}, full disk {round}");
+            let mut work = Workload::new(instance, state, self.random.next());
+            work.run(60)?;
+            let disk = work.instance.disk.clone();
+            let capacity = disk.used_bytes() + self.random.below(300_000) as u64;
+            disk.set_fault(Fault { capacity_bytes: Some(capacity), ..Fault::default() });
+            let outcome = quietly(|| catch_unwind(AssertUnwindSafe(|| work.run_on_full_disk(200))));
+            self.points.full_disk += 1;
+            disk.set_fault(Fault::default());
+            if work.instance.poison.is_poisoned() {
+                let image = disk.crash(self.random.next());
+                let history = work.lose();
+                let durable = history.durable_before(u64::MAX);
+                (instance, state) = self.recover(image, &history, durable)?;
+                continue;
+            }
+            match outcome {
+                Ok(refused) => self.points.refused += refused? as u64,
+                Err(panic) => resume_unwind(panic),
+            }
+            work.run(60)?;
+            work.quiesce()?;
+            check(&work.instance, &work.current)?;
             (instance, state) = self.end(work)?;
         }
         Ok(())
@@ -166,8 +240,7 @@ impl Sweep {
         work.instance.disk.crash_at(operation);
         self.run_until_stopped(&mut work, 10 * steps)?;
         let disk = work.instance.disk.clone();
-        let history = std::mem::take(&mut work.history);
-        drop(work);
+        let history = work.lose();
         self.points.recovered += 1;
         let durable = history.durable_before(operation);
         let image = disk.crash(self.random.next());
@@ -206,8 +279,7 @@ impl Sweep {
         }
         let disk = work.instance.disk.clone();
         let image = disk.crash(self.random.next());
-        let history = std::mem::take(&mut work.history);
-        drop(work);
+        let history = work.lose();
         self.points.ended += 1;
         let durable = history.durable_before(u64::MAX);
         self.recover(image, &history, durable)

@@ -13,6 +13,7 @@ use kokkiri_access::relation::{IndexCleanup, Relation};
 use kokkiri_access::sequence::{self, SequenceParameters};
 use kokkiri_primitives::error::Result;
 use kokkiri_primitives::ids::{MultiXactId, Oid, TransactionId};
+use kokkiri_primitives::sqlstate::SqlState;
 use kokkiri_recovery::checkpoint::CheckpointRequest;
 use kokkiri_storage::CriticalSection;
 use kokkiri_storage::buffer::BackgroundSweep;
@@ -115,6 +116,36 @@ impl Workload {
             }
             _ => self.session_step(),
         }
+    }
+
+    /// Power has failed: what is in memory is given up, and says what the log should contain.
+    pub fn lose(mut self) -> History {
+        self.instance.poison.trip("power has failed");
+        std::mem::take(&mut self.history)
+    }
+
+    /// Runs like [`Workload::run`], but what fails because the disk is full is given up, as a statement's
+    /// error ends its transaction. Returns how often that happened.
+    pub fn run_on_full_disk(&mut self, steps: usize) -> Result<usize> {
+        let mut failed = 0;
+        for _ in 0..steps {
+            match self.step() {
+                Ok(()) => {}
+                Err(error)
+                    if error.sqlstate() == SqlState::DISK_FULL && !self.instance.poison.is_poisoned() =>
+                {
+                    failed += 1;
+                    for session in 0..SESSIONS {
+                        if matches!(self.sessions[session].phase, Phase::Idle) {
+                            self.release(session);
+                        }
+                    }
+                }
+                Err(error) => return Err(error),
+            }
+            self.note_durable();
+        }
+        Ok(failed)
     }
 
     /// Ends everything that is open, so that the current contents are all there is.
