@@ -10,6 +10,7 @@ use kokkiri_types::io::IoSettings;
 use parking_lot::Mutex;
 
 use crate::random::Generator;
+use crate::system::{Deparser, ServerState, SessionState};
 
 /// Who and where the session is.
 #[derive(Debug, Default)]
@@ -35,8 +36,14 @@ pub struct CallContext<'a> {
     pub io: &'a IoSettings,
     pub session: &'a SessionInfo,
     pub settings: Option<&'a Settings>,
-    /// Absent where calls happen below the catalog, as in bootstrap.
+    /// The catalogs as the statement sees them, and through them the cluster and the transaction.
     pub catalog: Option<CatalogView<'a>>,
+    /// How stored expressions become SQL again.
+    pub deparser: Option<&'a Deparser>,
+    /// What the server as a whole tells of itself.
+    pub server: Option<&'a dyn ServerState>,
+    /// What the session keeps between statements.
+    pub session_state: Option<&'a dyn SessionState>,
     /// Start of the statement; that of the transaction is `io.now`.
     pub statement_start: TimestampTz,
     /// Collation of the call.
@@ -55,6 +62,9 @@ impl<'a> CallContext<'a> {
             session,
             settings: None,
             catalog: None,
+            deparser: None,
+            server: None,
+            session_state: None,
             statement_start: io.now,
             collation: Oid::INVALID,
             argument_types: &[],

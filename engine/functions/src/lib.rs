@@ -17,6 +17,7 @@ pub mod kernel;
 pub mod random;
 pub mod registry;
 pub mod set_returning;
+pub mod system;
 
 mod arithmetic;
 mod array_functions;
