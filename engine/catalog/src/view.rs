@@ -22,7 +22,7 @@ use crate::database::{Catalog, DatabaseState};
 use crate::entries::*;
 use crate::lookup::{Key, Lookup};
 use crate::overlay::Overlay;
-use crate::row::CatalogRow;
+use crate::row::{CatalogRow, Name};
 use crate::rows::*;
 use crate::shapes;
 
@@ -183,6 +183,12 @@ impl<'a> CatalogView<'a> {
     }
 
     // Relations.
+
+    /// Schema and name of a relation, which need not be locked for that.
+    pub fn relation_name(&self, relation: Oid) -> Result<Option<(Oid, Name)>> {
+        let rows = self.rows::<PgClass>(Lookup::RelationByOid, &[oid_ref(relation)])?;
+        Ok(rows.first().map(|row| (row.relnamespace, Name::clone(&row.relname))))
+    }
 
     /// The oid of the relation called `name` in `namespace`.
     pub fn relation_oid(&self, namespace: Oid, name: &str) -> Result<Option<Oid>> {
@@ -539,7 +545,8 @@ impl<'a> CatalogView<'a> {
         })
     }
 
-    fn explicit_search_path(&self) -> Result<Vec<Oid>> {
+    /// The schemas that the setting search_path names, of those that exist and may be used.
+    pub fn explicit_search_path(&self) -> Result<Vec<Oid>> {
         let text = self.settings.get(parameters::SEARCH_PATH);
         let mut path = Vec::new();
         for name in split_identifiers(&text) {

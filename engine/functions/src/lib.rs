@@ -11,7 +11,6 @@
 #![forbid(unsafe_code)]
 
 pub mod aggregate;
-pub mod catalog_info;
 pub mod context;
 pub mod kernel;
 pub mod random;
@@ -23,14 +22,12 @@ mod arithmetic;
 mod array_functions;
 mod boolean;
 mod cast;
-mod cluster;
 mod comparison;
 mod datetime;
 mod digest;
 mod keywords;
 mod math;
 mod regular_expression;
-mod session;
 mod text;
 
 pub use aggregate::{Aggregate, AggregateStates, aggregate};

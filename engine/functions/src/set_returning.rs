@@ -1,5 +1,7 @@
 //! Functions that return sets of rows.
 //!
+//! A function with several results and no set (`record` with OUT parameters) is one that returns one row.
+//!
 //! A call yields a [`SetRows`], which appends as many rows as are asked for: a consumer that stops
 //! early, as LIMIT does, computes no more.
 
@@ -36,6 +38,10 @@ pub struct SetFunction {
 }
 
 impl SetFunction {
+    pub(crate) const fn new(oid: u32, name: &'static str, strict: bool, start: Start) -> Self {
+        Self { oid: Oid(oid), name, strict, start }
+    }
+
     /// Starts a call.
     ///
     /// # Errors
@@ -74,15 +80,15 @@ const FUNCTIONS: &[SetFunction] = &[
 ];
 
 /// All that are built.
-pub fn set_functions() -> &'static [SetFunction] {
-    FUNCTIONS
+pub fn set_functions() -> impl Iterator<Item = &'static SetFunction> {
+    FUNCTIONS.iter().chain(crate::system::SETS.iter().copied().flatten())
 }
 
 /// The set-returning function with this oid, if it is built.
 pub fn set_returning(oid: Oid) -> Option<&'static SetFunction> {
     static BY_OID: OnceLock<HashMap<Oid, &'static SetFunction>> = OnceLock::new();
     BY_OID
-        .get_or_init(|| FUNCTIONS.iter().map(|function| (function.oid, function)).collect())
+        .get_or_init(|| set_functions().map(|function| (function.oid, function)).collect())
         .get(&oid)
         .copied()
 }

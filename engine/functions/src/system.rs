@@ -6,8 +6,35 @@
 //! function answers 0A000.
 
 pub mod hooks;
+pub mod text_form;
+pub mod type_name;
+
+mod control;
+mod identifier;
+mod need;
+mod rows;
+mod session;
+mod size;
+mod transactions;
+mod visibility;
+
+use crate::registry::Builtin;
+use crate::set_returning::SetFunction;
 
 pub use hooks::{
     BackgroundWriterCounters, CheckpointerCounters, CursorInfo, Deparser, PreparedStatementInfo, ServerState,
     SessionState,
 };
+
+pub(crate) const FILES: &[&[&[Builtin]]] = &[
+    control::LIST,
+    session::LIST,
+    size::LIST,
+    text_form::LIST,
+    transactions::LIST,
+    type_name::LIST,
+    visibility::LIST,
+];
+
+/// Functions that return sets or several results.
+pub(crate) const SETS: &[&[SetFunction]] = &[transactions::SETS];

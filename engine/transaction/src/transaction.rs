@@ -548,6 +548,11 @@ impl Transaction {
         self.state.lock().origin = Some(origin);
     }
 
+    /// Keeps a notice or warning that arose deep in a statement until the session asks for it.
+    pub fn add_notice(&self, notice: Error) {
+        self.state.lock().notices.push(notice);
+    }
+
     /// Warnings that arose deep below, to be sent to the client.
     pub fn take_notices(&self) -> Vec<Error> {
         std::mem::take(&mut self.state.lock().notices)

@@ -1,0 +1,564 @@
+//! Text forms that are names in the catalogs: the reg* types and aclitem, and arrays of them.
+//!
+//! Realises: regproc.c, and acl.c's input and output. [`output_text`] and [`input_text`] take every
+//! type: what needs no catalog, or has none at hand, they leave to the types crate.
+
+use kokkiri_catalog::privilege::AclItem;
+use kokkiri_catalog::view::CatalogView;
+use kokkiri_function_macros::builtin;
+use kokkiri_primitives::{Error, Oid, Result, SqlState, bail, error};
+use kokkiri_types::array::{self, element_type_if_array};
+use kokkiri_types::builtin::oid;
+use kokkiri_types::io::{self, IoSettings};
+use kokkiri_types::{Value, ValueRef};
+
+use super::identifier::{quoted, schema_and_name, split_qualified};
+use super::need;
+use super::type_name::{format_type, parse_type};
+use super::visibility::{function_is_visible, operator_is_visible};
+use crate::context::CallContext;
+use crate::registry::{Builtin, list};
+use crate::text::build::quote_ident;
+
+pub(crate) const LIST: &[&[Builtin]] = list![
+    regclassin,
+    regclassout,
+    regtypein,
+    regtypeout,
+    regprocin,
+    regprocout,
+    regprocedurein,
+    regprocedureout,
+    regoperin,
+    regoperout,
+    regoperatorin,
+    regoperatorout,
+    regnamespacein,
+    regnamespaceout,
+    regrolein,
+    regroleout,
+    regcollationin,
+    regcollationout,
+    aclitemin,
+    aclitemout,
+    text_regclass,
+    to_regclass,
+    to_regtype,
+    to_regproc,
+    to_regprocedure,
+    to_regoper,
+    to_regoperator,
+    to_regnamespace,
+    to_regrole,
+    to_regcollation,
+];
+
+/// True for types whose text form depends on the catalogs, arrays of them included.
+pub fn needs_catalog(type_oid: Oid) -> bool {
+    let element = element_type_if_array(type_oid).unwrap_or(type_oid);
+    matches!(
+        element,
+        oid::REGPROC
+            | oid::REGPROCEDURE
+            | oid::REGOPER
+            | oid::REGOPERATOR
+            | oid::REGCLASS
+            | oid::REGTYPE
+            | oid::REGCONFIG
+            | oid::REGDICTIONARY
+            | oid::REGNAMESPACE
+            | oid::REGROLE
+            | oid::REGCOLLATION
+            | oid::ACLITEM
+    )
+}
+
+/// Appends the text of a value of any type; nothing for a null.
+///
+/// # Errors
+/// Those of the type's output function.
+pub fn output_text(
+    view: Option<&CatalogView<'_>>,
+    type_oid: Oid,
+    value: ValueRef<'_>,
+    settings: &IoSettings,
+    out: &mut Vec<u8>,
+) -> Result<()> {
+    let view = match view {
+        Some(view) if needs_catalog(type_oid) && !value.is_null() => view,
+        _ => return io::output_text(type_oid, value, settings, out),
+    };
+    match element_type_if_array(type_oid) {
+        None => out.extend_from_slice(name_of(view, type_oid, value)?.as_bytes()),
+        Some(element) => {
+            let payload = array::ArrayRef::new(value.bytes())?;
+            if payload.dimensions() > 1 {
+                return Err(Error::not_supported("printing arrays of names with several dimensions"));
+            }
+            out.push(b'{');
+            for (at, item) in array::values(value.bytes())?.iter().enumerate() {
+                if at > 0 {
+                    out.push(b',');
+                }
+                match item {
+                    Value::Null => out.extend_from_slice(b"NULL"),
+                    item => array_item(&name_of(view, element, item.as_ref())?, out),
+                }
+            }
+            out.push(b'}');
+        }
+    }
+    Ok(())
+}
+
+/// An array element's text, quoted where the array's syntax wants it.
+fn array_item(text: &str, out: &mut Vec<u8>) {
+    let special = |c: char| matches!(c, '{' | '}' | ',' | '"' | '\\') || c.is_ascii_whitespace();
+    if !text.is_empty() && !text.eq_ignore_ascii_case("null") && !text.contains(special) {
+        return out.extend_from_slice(text.as_bytes());
+    }
+    out.push(b'"');
+    for byte in text.bytes() {
+        if matches!(byte, b'"' | b'\\') {
+            out.push(b'\\');
+        }
+        out.push(byte);
+    }
+    out.push(b'"');
+}
+
+/// Reads the text form of any type.
+///
+/// # Errors
+/// Those of the type's input function.
+pub fn input_text(
+    view: Option<&CatalogView<'_>>,
+    type_oid: Oid,
+    typmod: i32,
+    text: &str,
+    settings: &IoSettings,
+) -> Result<Value> {
+    let view = match view {
+        Some(view) if needs_catalog(type_oid) && element_type_if_array(type_oid).is_none() => view,
+        _ => return io::input_text(type_oid, typmod, text, settings),
+    };
+    if type_oid == oid::ACLITEM {
+        return acl_item(view, text);
+    }
+    named(view, type_oid, text).map(Value::oid)
+}
+
+/// The name that a value of a reg* type or an aclitem shows.
+fn name_of(view: &CatalogView<'_>, type_oid: Oid, value: ValueRef<'_>) -> Result<String> {
+    if type_oid == oid::ACLITEM {
+        return match value {
+            ValueRef::Fixed16(bytes) => print_acl_item(view, AclItem::from_bytes(bytes)),
+            _ => Err(Error::internal("an aclitem has another physical type")),
+        };
+    }
+    let value = value.oid();
+    let operator = matches!(type_oid, oid::REGOPER | oid::REGOPERATOR);
+    if !value.is_valid() {
+        return Ok(if operator { "0" } else { "-" }.to_owned());
+    }
+    let found = match type_oid {
+        oid::REGCLASS => match view.relation_name(value)? {
+            Some((schema, name)) => {
+                let visible = view.relation_is_visible(value, &name)?;
+                Some(quoted(view, schema, &name, visible)?)
+            }
+            None => None,
+        },
+        oid::REGTYPE => match view.type_entry(value)? {
+            Some(_) => Some(format_type(Some(view), value, None)?),
+            None => None,
+        },
+        oid::REGPROC => regproc_name(view, value)?,
+        oid::REGPROCEDURE => function_signature(view, value)?,
+        oid::REGOPER => regoper_name(view, value)?,
+        oid::REGOPERATOR => operator_signature(view, value)?,
+        oid::REGNAMESPACE => view.namespace(value)?.map(|entry| quote_ident(&entry.name)),
+        oid::REGROLE => view.role(value)?.map(|entry| quote_ident(&entry.name)),
+        oid::REGCOLLATION => match view.collation(value)? {
+            Some(entry) => {
+                let found = view.collation_by_name(None, &entry.name)?;
+                let visible = found.is_some_and(|found| found.oid == value);
+                Some(quoted(view, entry.namespace, &entry.name, visible)?)
+            }
+            None => None,
+        },
+        oid::REGCONFIG => text_search_name(view, PG_TS_CONFIG, value)?,
+        oid::REGDICTIONARY => text_search_name(view, PG_TS_DICT, value)?,
+        other => return Err(Error::internal(format!("type {other} is not a reg type"))),
+    };
+    Ok(found.unwrap_or_else(|| value.to_string()))
+}
+
+const PG_TS_CONFIG: Oid = Oid(3602);
+const PG_TS_DICT: Oid = Oid(3600);
+
+/// The name of a text search object: the second column of its catalog. There are a handful of them, all
+/// in pg_catalog.
+fn text_search_name(view: &CatalogView<'_>, catalog: Oid, wanted: Oid) -> Result<Option<String>> {
+    for (_, values) in view.scan_all(catalog)? {
+        if let [oid, name, ..] = values.as_slice()
+            && oid.as_ref().oid() == wanted
+        {
+            return Ok(Some(quote_ident(&name.as_ref().text())));
+        }
+    }
+    Ok(None)
+}
+
+/// A function's name, qualified unless it alone has that name.
+fn regproc_name(view: &CatalogView<'_>, function: Oid) -> Result<Option<String>> {
+    let Some(entry) = view.function(function)? else { return Ok(None) };
+    let candidates = view.functions_by_name(None, &entry.name)?;
+    let only = matches!(candidates.as_slice(), [(_, found)] if found.oid == function);
+    quoted(view, entry.namespace, &entry.name, only).map(Some)
+}
+
+/// `name(type,type)` of a function: PostgreSQL's `format_procedure`.
+pub(crate) fn function_signature(view: &CatalogView<'_>, function: Oid) -> Result<Option<String>> {
+    let Some(entry) = view.function(function)? else { return Ok(None) };
+    let name = quoted(view, entry.namespace, &entry.name, function_is_visible(view, &entry)?)?;
+    let types: Vec<String> = entry
+        .arguments
+        .iter()
+        .map(|argument| format_type(Some(view), *argument, None))
+        .collect::<Result<_>>()?;
+    Ok(Some(format!("{name}({})", types.join(","))))
+}
+
+fn regoper_name(view: &CatalogView<'_>, operator: Oid) -> Result<Option<String>> {
+    let Some(entry) = view.operator(operator)? else { return Ok(None) };
+    let candidates = view.operators_by_name(None, &entry.name)?;
+    if matches!(candidates.as_slice(), [(_, found)] if found.oid == operator) {
+        return Ok(Some(entry.name.to_string()));
+    }
+    with_schema(view, entry.namespace, &entry.name).map(Some)
+}
+
+fn with_schema(view: &CatalogView<'_>, namespace: Oid, operator: &str) -> Result<String> {
+    Ok(match view.namespace(namespace)? {
+        Some(namespace) => format!("{}.{operator}", quote_ident(&namespace.name)),
+        None => operator.to_owned(),
+    })
+}
+
+/// `name(left,right)` of an operator: PostgreSQL's `format_operator`.
+pub(crate) fn operator_signature(view: &CatalogView<'_>, operator: Oid) -> Result<Option<String>> {
+    let Some(entry) = view.operator(operator)? else { return Ok(None) };
+    let name = if operator_is_visible(view, &entry)? {
+        entry.name.to_string()
+    } else {
+        with_schema(view, entry.namespace, &entry.name)?
+    };
+    let left = entry.left.map_or(Ok("NONE".to_owned()), |left| format_type(Some(view), left, None))?;
+    Ok(Some(format!("{name}({left},{})", format_type(Some(view), entry.right, None)?)))
+}
+
+/// The oid that the text of a reg* type names.
+fn named(view: &CatalogView<'_>, type_oid: Oid, text: &str) -> Result<Oid> {
+    if text == "-" {
+        return Ok(Oid::INVALID);
+    }
+    if text.bytes().next().is_some_and(|byte| byte.is_ascii_digit())
+        && text.bytes().all(|byte| byte.is_ascii_digit())
+    {
+        return kokkiri_types::number::parse_uint32("oid", text).map(Oid);
+    }
+    let undefined = |state, message: String| Err(Error::new(state, message));
+    match type_oid {
+        oid::REGCLASS => {
+            let parts = split_qualified(text)?;
+            let (schema, name) = schema_and_name(view, &parts)?;
+            match known_schema(view.find_relation(schema, name))? {
+                Some(found) => Ok(found),
+                None => undefined(
+                    SqlState::UNDEFINED_TABLE,
+                    format!("relation \"{}\" does not exist", parts.join(".")),
+                ),
+            }
+        }
+        oid::REGTYPE => parse_type(view, text),
+        oid::REGPROC => {
+            let parts = split_qualified(text)?;
+            let (schema, name) = schema_and_name(view, &parts)?;
+            match known_schema(view.functions_by_name(schema, name).map(Some))?.as_deref() {
+                None | Some([]) => {
+                    undefined(SqlState::UNDEFINED_FUNCTION, format!("function \"{text}\" does not exist"))
+                }
+                Some([(_, only)]) => Ok(only.oid),
+                Some(_) => undefined(
+                    SqlState::AMBIGUOUS_FUNCTION,
+                    format!("more than one function named \"{text}\""),
+                ),
+            }
+        }
+        oid::REGPROCEDURE => {
+            let (name, arguments) = signature(view, text)?;
+            let parts = split_qualified(name)?;
+            let (schema, name) = schema_and_name(view, &parts)?;
+            let found = known_schema(view.functions_by_name(schema, name).map(Some))?.unwrap_or_default();
+            let wanted: Vec<Oid> =
+                arguments.iter().map(|argument| argument.unwrap_or(Oid::INVALID)).collect();
+            match found.iter().find(|(_, function)| *function.arguments == *wanted) {
+                Some((_, function)) => Ok(function.oid),
+                None => {
+                    undefined(SqlState::UNDEFINED_FUNCTION, format!("function \"{text}\" does not exist"))
+                }
+            }
+        }
+        oid::REGOPER => {
+            let (schema, name) = operator_name(text)?;
+            let found = view.operators_by_name(schema.as_deref(), name)?;
+            match found.as_slice() {
+                [] => undefined(SqlState::UNDEFINED_FUNCTION, format!("operator does not exist: {text}")),
+                [(_, only)] => Ok(only.oid),
+                _ => undefined(SqlState::AMBIGUOUS_FUNCTION, format!("more than one operator named {text}")),
+            }
+        }
+        oid::REGOPERATOR => {
+            let (name, arguments) = signature(view, text)?;
+            let (schema, name) = operator_name(name)?;
+            let [left, right] = *arguments else {
+                let error = if arguments.len() == 1 {
+                    error!(UNDEFINED_PARAMETER, "missing argument")
+                        .hint("Use NONE to denote the missing argument of a unary operator.")
+                } else {
+                    error!(TOO_MANY_ARGUMENTS, "too many arguments")
+                        .hint("Provide two argument types for operator.")
+                };
+                return Err(error);
+            };
+            let found = view.operators_by_name(schema.as_deref(), name)?;
+            match found.iter().find(|(_, operator)| operator.left == left && Some(operator.right) == right) {
+                Some((_, operator)) => Ok(operator.oid),
+                None => undefined(SqlState::UNDEFINED_FUNCTION, format!("operator does not exist: {text}")),
+            }
+        }
+        oid::REGNAMESPACE => {
+            let name = single(text)?;
+            match view.namespace_by_name(&name)? {
+                Some(namespace) => Ok(namespace.oid),
+                None => undefined(SqlState::INVALID_SCHEMA_NAME, format!("schema \"{name}\" does not exist")),
+            }
+        }
+        oid::REGROLE => role(view, &single(text)?),
+        oid::REGCOLLATION => {
+            let parts = split_qualified(text)?;
+            let (schema, name) = schema_and_name(view, &parts)?;
+            match view.collation_by_name(schema, name)? {
+                Some(collation) => Ok(collation.oid),
+                None => undefined(
+                    SqlState::UNDEFINED_OBJECT,
+                    format!("collation \"{}\" for encoding \"UTF8\" does not exist", parts.join(".")),
+                ),
+            }
+        }
+        _ => Err(Error::not_supported(format_args!("input of type {} by name", io::type_name(type_oid)))),
+    }
+}
+
+/// What a lookup found; nothing if the schema itself doesn't exist.
+fn known_schema<T>(found: Result<Option<T>>) -> Result<Option<T>> {
+    match found {
+        Err(error) if error.sqlstate() == SqlState::INVALID_SCHEMA_NAME => Ok(None),
+        other => other,
+    }
+}
+
+/// A name that no schema qualifies.
+fn single(text: &str) -> Result<String> {
+    match <[String; 1]>::try_from(split_qualified(text)?) {
+        Ok([name]) => Ok(name),
+        Err(_) => bail!(INVALID_NAME, "invalid name syntax"),
+    }
+}
+
+/// An operator's name with or without schema.
+fn operator_name(text: &str) -> Result<(Option<String>, &str)> {
+    const CHARACTERS: &str = "+-*/<>=~!@#%^&|`?";
+    let start = text.find(|c| CHARACTERS.contains(c)).unwrap_or(text.len());
+    let (schema, name) = text.split_at(start);
+    match schema.trim_end().strip_suffix('.') {
+        Some(schema) => Ok((Some(single(schema)?), name.trim())),
+        None => Ok((None, text.trim())),
+    }
+}
+
+/// `name(type, type)` taken apart; `NONE` is no type.
+fn signature<'t>(view: &CatalogView<'_>, text: &'t str) -> Result<(&'t str, Vec<Option<Oid>>)> {
+    let mut in_quotes = false;
+    let open = text.char_indices().find(|(_, c)| {
+        in_quotes ^= *c == '"';
+        *c == '(' && !in_quotes
+    });
+    let Some((open, _)) = open else {
+        bail!(INVALID_TEXT_REPRESENTATION, "expected a left parenthesis");
+    };
+    let Some(inner) = text[open + 1..].trim_end().strip_suffix(')') else {
+        bail!(INVALID_TEXT_REPRESENTATION, "expected a right parenthesis");
+    };
+    let mut arguments = Vec::new();
+    if !inner.trim().is_empty() {
+        let (mut in_quotes, mut depth) = (false, 0);
+        let separator = |c: char| {
+            in_quotes ^= c == '"';
+            depth += i32::from(c == '(') - i32::from(c == ')');
+            c == ',' && !in_quotes && depth == 0
+        };
+        for argument in inner.split(separator) {
+            let argument = argument.trim();
+            if argument.is_empty() {
+                bail!(INVALID_TEXT_REPRESENTATION, "expected a type name");
+            }
+            let none = argument.eq_ignore_ascii_case("none");
+            arguments.push(if none { None } else { Some(parse_type(view, argument)?) });
+        }
+    }
+    Ok((&text[..open], arguments))
+}
+
+/// A role by name.
+pub(crate) fn role(view: &CatalogView<'_>, name: &str) -> Result<Oid> {
+    match view.role_by_name(name)? {
+        Some(role) => Ok(role.oid),
+        None => bail!(UNDEFINED_OBJECT, "role \"{name}\" does not exist"),
+    }
+}
+
+fn acl_item(view: &CatalogView<'_>, text: &str) -> Result<Value> {
+    let plain = |name: &str| {
+        let name = name.strip_prefix('"').and_then(|rest| rest.strip_suffix('"')).unwrap_or(name);
+        role(view, &name.replace("\"\"", "\""))
+    };
+    AclItem::parse(text, plain).map(|item| Value::Fixed16(item.to_bytes()))
+}
+
+fn print_acl_item(view: &CatalogView<'_>, item: AclItem) -> Result<String> {
+    let mut failed = None;
+    let name = |role: Oid| match view.role(role) {
+        Ok(Some(entry)) => acl_name(&entry.name),
+        Ok(None) => role.to_string(),
+        Err(error) => {
+            failed = Some(error);
+            String::new()
+        }
+    };
+    let text = item.print(name);
+    failed.map_or(Ok(text), Err)
+}
+
+/// In an aclitem a name of letters, digits and underscores needs no quotes, whatever its case.
+fn acl_name(name: &str) -> String {
+    let safe = |c: char| c.is_ascii_alphanumeric() || c == '_' || !c.is_ascii();
+    if name.chars().all(safe) { name.to_owned() } else { format!("\"{}\"", name.replace('"', "\"\"")) }
+}
+
+macro_rules! input_and_output {
+    ($($type:ident: $in_oid:literal $in:ident $out_oid:literal $out:ident;)+) => {$(
+        #[builtin(oid = $in_oid)]
+        fn $in(context: &mut CallContext<'_>, text: &str) -> Result<Oid> {
+            named(&need::catalog(context)?, oid::$type, text)
+        }
+
+        #[builtin(oid = $out_oid)]
+        fn $out(context: &mut CallContext<'_>, value: Oid) -> Result<String> {
+            name_of(&need::catalog(context)?, oid::$type, ValueRef::Int32(value.0 as i32))
+        }
+    )+};
+}
+
+input_and_output! {
+    REGPROC: 44 regprocin 45 regprocout;
+    REGPROCEDURE: 2212 regprocedurein 2213 regprocedureout;
+    REGOPER: 2214 regoperin 2215 regoperout;
+    REGOPERATOR: 2216 regoperatorin 2217 regoperatorout;
+    REGCLASS: 2218 regclassin 2219 regclassout;
+    REGTYPE: 2220 regtypein 2221 regtypeout;
+    REGNAMESPACE: 4084 regnamespacein 4085 regnamespaceout;
+    REGROLE: 4098 regrolein 4092 regroleout;
+    REGCOLLATION: 4193 regcollationin 4194 regcollationout;
+}
+
+#[builtin(oid = 1031)]
+fn aclitemin(context: &mut CallContext<'_>, text: &str) -> Result<Value> {
+    acl_item(&need::catalog(context)?, text)
+}
+
+#[builtin(oid = 1032)]
+fn aclitemout(context: &mut CallContext<'_>, item: [u8; 16]) -> Result<String> {
+    print_acl_item(&need::catalog(context)?, AclItem::from_bytes(item))
+}
+
+/// The cast from text.
+#[builtin(oid = 1079)]
+fn text_regclass(context: &mut CallContext<'_>, text: &str) -> Result<Oid> {
+    named(&need::catalog(context)?, oid::REGCLASS, text)
+}
+
+/// The oid, or null where the name names nothing.
+fn soft(context: &CallContext<'_>, type_oid: Oid, text: &str) -> Result<Option<Oid>> {
+    const SOFT: [SqlState; 9] = [
+        SqlState::UNDEFINED_TABLE,
+        SqlState::UNDEFINED_OBJECT,
+        SqlState::UNDEFINED_FUNCTION,
+        SqlState::AMBIGUOUS_FUNCTION,
+        SqlState::INVALID_SCHEMA_NAME,
+        SqlState::INVALID_NAME,
+        SqlState::INVALID_TEXT_REPRESENTATION,
+        SqlState::FEATURE_NOT_SUPPORTED,
+        SqlState::NUMERIC_VALUE_OUT_OF_RANGE,
+    ];
+    match named(&need::catalog(context)?, type_oid, text) {
+        Ok(found) => Ok(Some(found)),
+        Err(error) if SOFT.contains(&error.sqlstate()) => Ok(None),
+        Err(error) => Err(error),
+    }
+}
+
+macro_rules! soft_lookups {
+    ($($oid:literal $name:ident $type:ident;)+) => {$(
+        #[builtin(oid = $oid)]
+        fn $name(context: &mut CallContext<'_>, text: &str) -> Result<Option<Oid>> {
+            soft(context, oid::$type, text)
+        }
+    )+};
+}
+
+soft_lookups! {
+    3495 to_regclass REGCLASS;
+    3493 to_regtype REGTYPE;
+    3494 to_regproc REGPROC;
+    3479 to_regprocedure REGPROCEDURE;
+    3492 to_regoper REGOPER;
+    3476 to_regoperator REGOPERATOR;
+    4086 to_regnamespace REGNAMESPACE;
+    4093 to_regrole REGROLE;
+    4195 to_regcollation REGCOLLATION;
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn array_items_are_quoted_where_they_must_be() {
+        let quote = |text| {
+            let mut out = Vec::new();
+            array_item(text, &mut out);
+            String::from_utf8(out).expect("text")
+        };
+        assert_eq!(quote("=r/postgres"), "=r/postgres");
+        assert_eq!(quote("\"a b\"=r/x"), "\"\\\"a b\\\"=r/x\"");
+        assert_eq!((quote("null").as_str(), quote("").as_str()), ("\"null\"", "\"\""));
+    }
+
+    #[test]
+    fn operator_names_may_have_a_schema() {
+        assert_eq!(operator_name("pg_catalog.=").expect("a name"), (Some("pg_catalog".to_owned()), "="));
+        assert_eq!(operator_name("<=").expect("a name"), (None, "<="));
+    }
+}
