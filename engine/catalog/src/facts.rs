@@ -57,6 +57,10 @@ fact_files!(
     "pg_type",
 );
 
+/// Functions that PostgreSQL has in extensions and this server always has, of pg_buffercache. Their oids
+/// are from the range that PostgreSQL keeps for development and never releases.
+const OWN_FUNCTIONS: &str = include_str!("../facts/own/pg_proc.tsv");
+
 /// Arguments of built-in functions that have defaults, as text.
 const FUNCTION_DEFAULTS: &str = include_str!("../facts/initial/proargdefaults.tsv");
 
@@ -84,8 +88,14 @@ impl FactTable {
     }
 }
 
-static TABLES: LazyLock<Vec<FactTable>> =
-    LazyLock::new(|| FILES.iter().map(|(name, text)| FactTable::read(name, text)).collect());
+static TABLES: LazyLock<Vec<FactTable>> = LazyLock::new(|| {
+    let mut tables: Vec<_> = FILES.iter().map(|(name, text)| FactTable::read(name, text)).collect();
+    let own = FactTable::read("pg_proc", OWN_FUNCTIONS);
+    if let Some(functions) = tables.iter_mut().find(|table| table.name == own.name) {
+        functions.rows.extend(own.rows);
+    }
+    tables
+});
 
 /// All catalogs that have initial rows.
 pub fn tables() -> &'static [FactTable] {

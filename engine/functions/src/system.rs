@@ -9,12 +9,14 @@ pub mod hooks;
 pub mod text_form;
 pub mod type_name;
 
+mod activity;
 mod control;
 mod identifier;
 mod need;
 mod rows;
 mod session;
 mod size;
+mod statistics;
 mod transactions;
 mod visibility;
 
@@ -27,9 +29,11 @@ pub use hooks::{
 };
 
 pub(crate) const FILES: &[&[&[Builtin]]] = &[
+    activity::LIST,
     control::LIST,
     session::LIST,
     size::LIST,
+    statistics::LIST,
     text_form::LIST,
     transactions::LIST,
     type_name::LIST,
@@ -37,4 +41,4 @@ pub(crate) const FILES: &[&[&[Builtin]]] = &[
 ];
 
 /// Functions that return sets or several results.
-pub(crate) const SETS: &[&[SetFunction]] = &[transactions::SETS];
+pub(crate) const SETS: &[&[SetFunction]] = &[activity::SETS, statistics::SETS, transactions::SETS];

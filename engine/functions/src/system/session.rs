@@ -1,11 +1,12 @@
 //! Who and where: users, databases, schemas, settings, encodings.
 
 use kokkiri_function_macros::builtin;
-use kokkiri_primitives::settings::SetScope;
-use kokkiri_primitives::{Error, Oid, Result, bail};
+use kokkiri_primitives::settings::{SetScope, find};
+use kokkiri_primitives::{Error, Oid, Result, bail, error};
 use kokkiri_types::builtin::{oid, type_info};
 use kokkiri_types::{Value, ValueRef, array};
 
+use super::activity::may_read_setting;
 use super::need;
 use crate::context::CallContext;
 use crate::registry::{Builtin, list};
@@ -100,7 +101,21 @@ fn pgsql_version(context: &mut CallContext<'_>) -> String {
 /// `current_setting(name)`.
 #[builtin(oid = 2077)]
 fn show_config_by_name(context: &mut CallContext<'_>, name: &str) -> Result<String> {
-    need::settings(context)?.show(name)
+    setting(context, name)
+}
+
+/// A setting as SHOW prints it.
+fn setting(context: &CallContext<'_>, name: &str) -> Result<String> {
+    let settings = need::settings(context)?;
+    let shown = settings.show(name)?;
+    if let (Some(view), Some((_, parameter))) = (context.catalog, find(name))
+        && !may_read_setting(&view, parameter.name)?
+    {
+        return Err(error!(INSUFFICIENT_PRIVILEGE, "permission denied to examine \"{name}\"").detail(
+            "Only roles with privileges of the \"pg_read_all_settings\" role may examine this parameter.",
+        ));
+    }
+    Ok(shown)
 }
 
 #[builtin(oid = 3294)]
@@ -109,7 +124,7 @@ fn show_config_by_name_missing_ok(
     name: &str,
     missing_ok: bool,
 ) -> Result<Option<String>> {
-    match need::settings(context)?.show(name) {
+    match setting(context, name) {
         Err(error) if missing_ok && error.sqlstate() == kokkiri_primitives::SqlState::UNDEFINED_OBJECT => {
             Ok(None)
         }

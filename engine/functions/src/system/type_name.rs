@@ -5,7 +5,7 @@
 use kokkiri_catalog::view::CatalogView;
 use kokkiri_function_macros::builtin;
 use kokkiri_primitives::{Oid, Result, SqlState, error};
-use kokkiri_types::array::element_type_if_array;
+use kokkiri_types::array::{element_type_if_array, is_fixed_vector};
 use kokkiri_types::builtin::{oid, type_info};
 use kokkiri_types::numeric::precision_and_scale;
 
@@ -36,7 +36,7 @@ pub fn format_type(view: Option<&CatalogView<'_>>, type_oid: Oid, typmod: Option
     if !type_oid.is_valid() {
         return Ok("-".to_owned());
     }
-    let element = match element_type_if_array(type_oid) {
+    let element = match element_type_if_array(type_oid).filter(|_| !is_fixed_vector(type_oid)) {
         Some(element) => Some(element),
         None => match view {
             Some(view) => view.type_entry(type_oid)?.and_then(|entry| entry.array_element()),
