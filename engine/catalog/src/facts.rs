@@ -64,6 +64,15 @@ const OWN_FUNCTIONS: &str = include_str!("../facts/own/pg_proc.tsv");
 /// Arguments of built-in functions that have defaults, as text.
 const FUNCTION_DEFAULTS: &str = include_str!("../facts/initial/proargdefaults.tsv");
 
+/// The definitions of the system views.
+const SYSTEM_VIEWS: &str = include_str!("../facts/system_views.sql");
+
+/// The statements that make the system views, in the order to run them in.
+pub fn system_views() -> impl Iterator<Item = &'static str> {
+    let statements = SYSTEM_VIEWS.split_inclusive(";\n");
+    statements.filter_map(|text| text.find("CREATE ").map(|start| text[start..].trim_end()))
+}
+
 /// The initial rows of one catalog.
 pub struct FactTable {
     pub name: &'static str,
@@ -243,6 +252,24 @@ mod tests {
                 }
             }
         }
+    }
+
+    #[test]
+    fn every_system_view_is_one_statement() {
+        let views: Vec<&str> = system_views().collect();
+        let name = |view: &'static str| {
+            let rest = view.strip_prefix("CREATE VIEW pg_catalog.").expect("a view in pg_catalog");
+            rest.split_once(" AS\nSELECT ").expect("a query").0
+        };
+        let mut names: Vec<&str> = views.iter().map(|view| name(view)).collect();
+        assert!(views.iter().all(|view| view.ends_with(';') && view.matches(';').count() == 1));
+        for wanted in ["pg_stat_activity", "pg_locks", "pg_settings", "pg_buffercache", "pg_stat_wal"] {
+            assert!(names.contains(&wanted), "{wanted}");
+        }
+        names.sort_unstable();
+        names.dedup();
+        assert_eq!(names.len(), views.len());
+        assert_eq!(SYSTEM_VIEWS.matches("CREATE VIEW").count(), views.len());
     }
 
     #[test]
