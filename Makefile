@@ -7,7 +7,7 @@ ROUNDS ?= 20
 CARGO ?= cargo
 VENV := .cache/venv
 
-.PHONY: run build test check unit test-sql test-crash test-kill test-drivers witness tools bench conformance clean
+.PHONY: run build test check unit test-sql test-server test-crash test-kill test-drivers witness tools bench conformance clean
 
 run: build
 	./target/release/kokkiri serve -D $(DATA) -p $(PORT)
@@ -28,6 +28,10 @@ unit:
 
 test-sql: build tools
 	integration-tests/run_sql.py
+
+# Starting, stopping, authentication, TLS, bad messages.
+test-server: build tools
+	integration-tests/run_server.py
 
 test-drivers: build tools
 	$(VENV)/bin/python -m pytest -q integration-tests/drivers

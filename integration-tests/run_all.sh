@@ -37,6 +37,8 @@ stage() {
 stage format cargo fmt --all --check
 stage clippy cargo clippy --quiet --workspace --all-targets -- -D warnings
 stage unit cargo test --quiet --workspace --no-fail-fast
+stage build cargo build --quiet --release --bin kokkiri
+stage server integration-tests/run_server.py
 
 echo "$passed passed, $failed failed"
 [ "$failed" -eq 0 ]

@@ -38,6 +38,7 @@ class Server:
 
     def __init__(self, directory=None, settings=()):
         self.directory = directory or tempfile.mkdtemp(prefix="kokkiri-test-")
+        os.makedirs(self.directory, exist_ok=True)
         os.chmod(self.directory, 0o755)
         self.data = os.path.join(self.directory, "data")
         self.port = free_port()

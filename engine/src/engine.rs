@@ -78,7 +78,9 @@ impl Engine {
 
     /// Every parameter at its built-in default, with the checks that only the engine can make.
     pub fn default_settings() -> ServerSettings {
-        ServerSettings::new()
+        let mut settings = ServerSettings::new();
+        crate::session::install_checks(&mut settings);
+        settings
     }
 
     /// True until the first start is done.

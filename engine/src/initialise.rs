@@ -10,7 +10,7 @@ use std::sync::Arc;
 use kokkiri_catalog::bootstrap::{self, BOOTSTRAP_SUPERUSER, BootstrapOptions, TEMPLATE1};
 use kokkiri_catalog::database::Catalog;
 use kokkiri_catalog::lookup::Lookup;
-use kokkiri_catalog::rows::PgDatabase;
+use kokkiri_catalog::rows::{PgAuthid, PgDatabase};
 use kokkiri_catalog::view::{CatalogSession, CatalogView};
 use kokkiri_primitives::activity::{Backend, BackendType};
 use kokkiri_primitives::settings::{ServerSettings, Settings, SharedSettings, Source, Stored, Value, find};
@@ -35,6 +35,8 @@ const MAJOR_VERSION: &[u8] = b"18\n";
 /// What a new data directory is made with.
 pub struct InitialiseOptions<'a> {
     pub superuser: &'a str,
+    /// The verifier of its password, if it has one.
+    pub superuser_password: Option<&'a str>,
     pub data_checksums: bool,
     /// Random bytes for the mock answers to roles that don't exist.
     pub authentication_nonce: [u8; 32],
@@ -111,7 +113,21 @@ fn fill(assembly: &Assembly, settings: &SharedSettings, options: &InitialiseOpti
         Ok::<_, Error>(())
     };
     work(&|view| bootstrap::fill(view, &BootstrapOptions { superuser: options.superuser }))?;
-    work(&name_databases)
+    work(&name_databases)?;
+    match options.superuser_password {
+        Some(verifier) => work(&|view| set_password(view, verifier)),
+        None => Ok(()),
+    }
+}
+
+/// Gives the superuser its password.
+fn set_password(view: &CatalogView<'_>, verifier: &str) -> Result<()> {
+    let key = [ValueRef::Int32(BOOTSTRAP_SUPERUSER.0 as i32)];
+    for found in view.rows_to_change::<PgAuthid>(Lookup::RoleByOid, &key)? {
+        let changed = PgAuthid { rolpassword: Some(verifier.into()), ..found.row };
+        view.update_row(found.tid, &found.values, changed)?;
+    }
+    Ok(())
 }
 
 /// Enters the copies of template1 into pg_database.

@@ -13,7 +13,7 @@ use kokkiri_access::heap::{Heap2Resource, HeapResource};
 use kokkiri_access::sequence::SequenceResource;
 use kokkiri_catalog::database::Catalog;
 use kokkiri_primitives::activity::{BackendType, Interrupt, ProcessArray};
-use kokkiri_primitives::settings::{ServerSettings, SharedSettings, parameters};
+use kokkiri_primitives::settings::{ServerSettings, SharedSettings, Source, Stored, Value, find, parameters};
 use kokkiri_primitives::{Error, Result, SqlState};
 use kokkiri_recovery::checkpoint::{CheckpointMaker, CheckpointRequest};
 use kokkiri_recovery::control_file::{ControlFile, ControlFileStore};
@@ -70,8 +70,9 @@ impl Assembly {
         settings: &Arc<SharedSettings>,
     ) -> Result<Self> {
         let control = Arc::new(ControlFileStore::open(Arc::clone(fs))?);
-        let values = settings.load();
         let state = control.read();
+        settings.store(Arc::new(with_presets((*settings.load()).clone(), &state)));
+        let values = settings.load();
         let processes = ProcessArray::new(process_slots(&values), std::process::id() as i32);
         let wal = Wal::new(Arc::clone(fs), Arc::clone(&processes), poison, &wal_options(&values, &state))?;
         let open_files = values.get(parameters::MAX_FILES_PER_PROCESS) as usize;
@@ -195,6 +196,21 @@ impl Instance {
         let workers = self.workers.lock().unwrap_or_else(PoisonError::into_inner).take();
         workers.map_or(Ok(()), Workers::stop)
     }
+}
+
+/// Settings with what the control file says of this data directory.
+fn with_presets(mut settings: ServerSettings, control: &ControlFile) -> ServerSettings {
+    let presets = [
+        ("data_checksums", Value::Bool(control.has_checksums())),
+        ("wal_segment_size", Value::Int(i64::from(control.segment_size))),
+        ("server_encoding", Value::Text("UTF8".into())),
+    ];
+    for (name, value) in presets {
+        if let Some((index, _)) = find(name) {
+            settings.store(index, Stored { value, source: Source::Override, file: None });
+        }
+    }
+    settings
 }
 
 fn no_slot() -> Error {

@@ -21,8 +21,12 @@ fn directory(name: &str) -> PathBuf {
     ] {
         std::fs::create_dir_all(path.join(inner)).expect("the temporary directory is writable");
     }
-    let options =
-        InitialiseOptions { superuser: "postgres", data_checksums: true, authentication_nonce: [7; 32] };
+    let options = InitialiseOptions {
+        superuser: "postgres",
+        superuser_password: None,
+        data_checksums: true,
+        authentication_nonce: [7; 32],
+    };
     Engine::initialise(&path, &options).expect("the disk works");
     path
 }

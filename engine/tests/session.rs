@@ -145,8 +145,12 @@ struct Server {
 impl Server {
     fn new(name: &str) -> Self {
         let directory = Directory::new(name);
-        let options =
-            InitialiseOptions { superuser: "postgres", data_checksums: true, authentication_nonce: [7; 32] };
+        let options = InitialiseOptions {
+            superuser: "postgres",
+            superuser_password: None,
+            data_checksums: true,
+            authentication_nonce: [7; 32],
+        };
         Engine::initialise(&directory.0, &options).expect("a new data directory");
         let mut settings = ServerSettings::new();
         kokkiri_engine::install_checks(&mut settings);

@@ -9,7 +9,7 @@ Kokkiri is PostgreSQL's architecture rebuilt in Rust.
 
 Usage:
   kokkiri [serve] [-D DIR] [-p PORT] [-k SOCKETDIR] [-c NAME=VALUE]...
-  kokkiri init -D DIR [-U SUPERUSER] [--no-data-checksums]
+  kokkiri init -D DIR [-U SUPERUSER] [-A METHOD] [--pwfile FILE] [--no-data-checksums]
   kokkiri ctl start|stop|restart|reload|status -D DIR [-m smart|fast|immediate] [-- SERVE OPTIONS]
 
 serve creates the data directory if it is empty, recovers if needed, and listens.
@@ -50,6 +50,10 @@ pub struct InitOptions {
     pub data_directory: PathBuf,
     pub superuser: String,
     pub data_checksums: bool,
+    /// Method of the lines in pg_hba.conf.
+    pub authentication: String,
+    /// The superuser's password.
+    pub password: Option<String>,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -138,12 +142,30 @@ fn parse_init(raw: &[String]) -> Result<InitOptions, String> {
     let mut directory = None;
     let mut superuser = "postgres".to_owned();
     let mut data_checksums = true;
+    let mut authentication = "trust".to_owned();
+    let mut password = None;
     let mut parser = lexopt::Parser::from_args(raw);
     while let Some(argument) = parser.next().map_err(text)? {
         match argument {
             Short('D') | Long("pgdata") => directory = Some(parser.value().map_err(text)?.into()),
             Short('U') | Long("username") => {
                 superuser = parser.value().map_err(text)?.string().map_err(text)?;
+            }
+            Short('A') | Long("auth") => {
+                authentication = parser.value().map_err(text)?.string().map_err(text)?;
+                if !["trust", "reject", "scram-sha-256", "md5", "password"].contains(&authentication.as_str())
+                {
+                    return Err(format!("invalid authentication method \"{authentication}\""));
+                }
+            }
+            Long("pwfile") => {
+                let path = parser.value().map_err(text)?;
+                let shown = path.to_string_lossy().into_owned();
+                let file = std::fs::read_to_string(&path)
+                    .map_err(|cause| format!("could not open file \"{shown}\" for reading: {cause}"))?;
+                let first = file.lines().next().filter(|line| !line.is_empty());
+                password =
+                    Some(first.ok_or_else(|| format!("password file \"{shown}\" is empty"))?.to_owned());
             }
             Short('k') | Long("data-checksums") => data_checksums = true,
             Long("no-data-checksums") => data_checksums = false,
@@ -158,7 +180,10 @@ fn parse_init(raw: &[String]) -> Result<InitOptions, String> {
     }
     let data_directory = directory.or_else(|| std::env::var_os("PGDATA").map(PathBuf::from));
     let data_directory = data_directory.ok_or("no data directory specified")?;
-    Ok(InitOptions { data_directory, superuser, data_checksums })
+    if matches!(authentication.as_str(), "scram-sha-256" | "md5" | "password") && password.is_none() {
+        return Err("must specify a password for the superuser to enable password authentication".to_owned());
+    }
+    Ok(InitOptions { data_directory, superuser, data_checksums, authentication, password })
 }
 
 fn parse_control(raw: &[String]) -> Result<ControlRequest, String> {

@@ -97,6 +97,10 @@ pub fn reload(running: &ServerSettings, mut fresh: ServerSettings) -> ServerSett
     let mut pending = Vec::new();
     for (index, parameter) in kokkiri_engine::settings::PARAMETERS.iter().enumerate() {
         let index = index as u16;
+        // What the running server has found out itself no file says.
+        if parameter.context == Context::Internal {
+            fresh.store(index, running.stored(index).clone());
+        }
         if parameter.context == Context::Postmaster
             && fresh.stored(index).value != running.stored(index).value
         {

@@ -10,6 +10,7 @@ use std::process::{Command, ExitCode, Stdio};
 use std::time::{Duration, Instant};
 
 use kokkiri_engine::{Engine, Error, InitialiseOptions, Result, Severity, SqlState};
+use kokkiri_protocol::scram::{SALT_LENGTH, Verifier};
 use rustix::process::{Pid, Signal, kill_process};
 
 use crate::arguments::{ControlAction, ControlRequest, InitOptions, ShutdownMode};
@@ -121,21 +122,34 @@ fn fill_directory(options: &InitOptions) -> Result<()> {
     write_file(&root.join("PG_VERSION"), &format!("{MAJOR_VERSION}\n"))?;
     write_file(&root.join("postgresql.conf"), &sample_files::postgresql_conf(&sample_files::time_zone()))?;
     write_file(&root.join("postgresql.auto.conf"), sample_files::AUTO_CONF)?;
-    write_file(&root.join("pg_hba.conf"), sample_files::HBA_CONF)?;
+    write_file(&root.join("pg_hba.conf"), &sample_files::hba_conf(&options.authentication))?;
     write_file(&root.join("pg_ident.conf"), sample_files::IDENT_CONF)?;
-    let mut nonce = [0; 32];
-    getrandom::fill(&mut nonce).map_err(|_| {
-        Error::fatal(SqlState::INTERNAL_ERROR, "could not generate secret authorization token")
-    })?;
+    let nonce: [u8; 32] = random()?;
+    let password = options.password.as_deref();
+    let stored = password.map(verifier).transpose()?;
     Engine::initialise(
         root,
         &InitialiseOptions {
             superuser: &options.superuser,
+            superuser_password: stored.as_deref(),
             data_checksums: options.data_checksums,
             authentication_nonce: nonce,
         },
     )?;
     sync(root)
+}
+
+fn random<const LENGTH: usize>() -> Result<[u8; LENGTH]> {
+    let mut bytes = [0; LENGTH];
+    getrandom::fill(&mut bytes)
+        .map_err(|_| Error::fatal(SqlState::INTERNAL_ERROR, "could not generate random bytes"))?;
+    Ok(bytes)
+}
+
+/// What is stored of a password.
+fn verifier(password: &str) -> Result<String> {
+    const ITERATIONS: u32 = 4096;
+    Ok(Verifier::new(password, &random::<SALT_LENGTH>()?, ITERATIONS).to_string())
 }
 
 fn write_file(path: &Path, text: &str) -> Result<()> {
@@ -148,16 +162,12 @@ fn write_file(path: &Path, text: &str) -> Result<()> {
         .map_err(|cause| Error::file_access("write file", path.display(), &cause))
 }
 
-/// Makes everything below `path` durable, files before the directories that name them.
-fn sync(path: &Path) -> Result<()> {
-    let failed = |cause: std::io::Error| Error::file_access("fsync file", path.display(), &cause);
-    let metadata = std::fs::symlink_metadata(path).map_err(failed)?;
-    if metadata.is_dir() {
-        for entry in std::fs::read_dir(path).map_err(failed)? {
-            sync(&entry.map_err(failed)?.path())?;
-        }
-    }
-    std::fs::File::open(path).and_then(|file| file.sync_all()).map_err(failed)
+/// Makes everything in the data directory durable: one call for the whole file system, as a call for each
+/// of its hundreds of small files takes seconds.
+fn sync(root: &Path) -> Result<()> {
+    let failed = |cause: std::io::Error| Error::file_access("fsync file", root.display(), &cause);
+    let directory = std::fs::File::open(root).map_err(failed)?;
+    rustix::fs::syncfs(&directory).map_err(|cause| failed(cause.into()))
 }
 
 /// Checks that this is a data directory for this program and this user: `checkDataDir` and

@@ -82,6 +82,13 @@ impl LockFile {
             }
             let holder = std::fs::read_to_string(&path).unwrap_or_default();
             let pid: i32 = holder.lines().next().and_then(|line| line.trim().parse().ok()).unwrap_or(0);
+            if holder.is_empty() && path.exists() {
+                return Err(Error::fatal(
+                    SqlState::LOCK_FILE_EXISTS,
+                    format!("lock file \"{}\" is empty", path.display()),
+                )
+                .hint("Either another server is starting, or the lock file is the remnant of a previous server startup crash."));
+            }
             if pid == 0 && !holder.is_empty() {
                 return Err(Error::fatal(
                     SqlState::LOCK_FILE_EXISTS,
@@ -121,10 +128,12 @@ impl LockFile {
     fn write(&self) -> Result<()> {
         let failed =
             |cause: std::io::Error| Error::file_access("write lock file", self.path.display(), &cause);
-        let mut file = OpenOptions::new().write(true).truncate(true).open(&self.path).map_err(failed)?;
+        // Overwritten in place, so that nobody ever reads it empty and takes the server for gone.
+        let mut file = OpenOptions::new().write(true).open(&self.path).map_err(failed)?;
         let mut text = self.lines.join("\n");
         text.push('\n');
         file.write_all(text.as_bytes()).map_err(failed)?;
+        file.set_len(text.len() as u64).map_err(failed)?;
         file.sync_all().map_err(failed)
     }
 }

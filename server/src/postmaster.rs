@@ -61,6 +61,8 @@ pub fn run(options: &ServeOptions) -> Result<()> {
             data_directory: options.data_directory.clone(),
             superuser: "postgres".to_owned(),
             data_checksums: true,
+            authentication: "trust".to_owned(),
+            password: None,
         })?;
     }
     let directory = control::check_data_directory(&options.data_directory)?;
@@ -263,7 +265,9 @@ fn bind(directory: &Path, listen_addresses: &str, port: u16, socket_directories:
                 Err(cause) if bound && host.contains(':') => {
                     tracing::debug!("could not bind IPv6 address \"{host}\": {cause}");
                 }
-                Err(cause) => tracing::info!("could not bind IP address \"{host}\": {cause}"),
+                Err(cause) => {
+                    tracing::info!("{}", Error::file_access("bind IP address", host, &cause).message())
+                }
             }
         }
         if !bound {
