@@ -12,6 +12,7 @@ use super::locking::{RowLockMode, compute_new_xmax, multi_conflicts};
 use super::page::{self, StoredCommand};
 use super::record::{Delete, Infobits, delete_flags, heap_info};
 use super::visibility::{Judge, TupleState, satisfies_update};
+use super::update::xmax_changed;
 use super::vm::VmPin;
 use super::{Heap, Unchanged};
 use crate::toast;
@@ -216,7 +217,12 @@ impl Heap<'_> {
                     lock.acquire(self, tid, mode, WaitPolicy::Block)?;
                 }
                 let _ = self.wait_for_members(multi, &header, mode, tid, "deleting", WaitPolicy::Block)?;
-                return Ok((Settled::Again, pin.clone().write()));
+                guard = pin.clone().write();
+                // Others may be in the set still: ourselves, or lockers that don't conflict. An updater
+                // that has committed will not go away.
+                if xmax_changed(&header, &page::header(&guard, tid.offset)?) {
+                    return Ok((Settled::Again, guard));
+                }
             }
         } else if !self.transaction.is_current(header.xmax) {
             drop(guard);
