@@ -75,7 +75,7 @@ impl Heap<'_> {
                 ReadMode::Normal,
                 Some(&ring),
             )?;
-            self.prune_in_passing(&pin)?;
+            let pin = self.prune_in_passing(pin)?;
             let (guard, rows) = loop {
                 let guard = pin.clone().read();
                 match self.rows_of_page(&guard, block, unique, &mut report)? {

@@ -39,24 +39,27 @@ impl Heap<'_> {
     }
 
     /// Prunes a page in passing, if that is likely to pay and nobody else has it pinned:
-    /// `heap_page_prune_opt`.
-    pub fn prune_in_passing(&self, pin: &PinnedBuffer) -> Result<()> {
+    /// `heap_page_prune_opt`. The pin comes back; a second one would be in the way.
+    pub fn prune_in_passing(&self, pin: PinnedBuffer) -> Result<PinnedBuffer> {
         if self.cluster().transactions.in_recovery() {
-            return Ok(());
+            return Ok(pin);
         }
-        let guard = pin.clone().read();
+        let guard = pin.read();
         let promising =
             guard.prune_xid().is_some_and(|xid| self.is_removable(xid)) && self.is_short_of_space(&guard);
-        drop(guard);
+        let pin = guard.unlock();
         if !promising {
-            return Ok(());
+            return Ok(pin);
         }
-        let Ok(mut guard) = pin.clone().try_cleanup_lock() else { return Ok(()) };
+        let mut guard = match pin.try_cleanup_lock() {
+            Ok(guard) => guard,
+            Err(pin) => return Ok(pin),
+        };
         if self.is_short_of_space(&guard) {
             let options = PruneOptions { mark_unused_now: false, cutoffs: None };
             self.prune_page(&mut guard, options, None, PruneReason::OnAccess)?;
         }
-        Ok(())
+        Ok(guard.unlock())
     }
 
     fn is_short_of_space(&self, target: &kokkiri_storage::Page) -> bool {

@@ -207,8 +207,7 @@ impl Scan {
         self.visible.clear();
         self.position = 0;
         let Some(pin) = self.stream.next(&heap.cluster().buffers)? else { return Ok(false) };
-        heap.prune_in_passing(&pin)?;
-        let mut guard = pin.read();
+        let mut guard = heap.prune_in_passing(pin)?.read();
         heap.visible_offsets(&mut guard, visibility, &mut self.visible)?;
         self.current = Some(guard.unlock());
         Ok(true)
@@ -317,10 +316,7 @@ impl TupleFetch {
             Some(pin) => Ok(pin.read()),
             None => {
                 let pin = heap.pin(block)?;
-                if prunes {
-                    heap.prune_in_passing(&pin)?;
-                }
-                Ok(pin.read())
+                Ok(if prunes { heap.prune_in_passing(pin)? } else { pin }.read())
             }
         }
     }
