@@ -390,7 +390,7 @@ impl Workload {
         (0..length).map(|_| b'a' + self.random.below(26) as u8).collect()
     }
 
-    fn row(&mut self) -> Row {
+    fn row(&mut self, id: i32) -> Row {
         let note = match self.random.below(12) {
             0 => None,
             1 => {
@@ -403,9 +403,10 @@ impl Workload {
                 Some(self.bytes(length))
             }
         };
+        // In the order of ids, so that deleting a range of rows empties index pages.
         let length = 10 + self.random.below(330);
-        let mut tag = self.bytes(length);
-        if self.random.once_in(4) {
+        let mut tag: Arc<[u8]> = [format!("{id:06}").as_bytes(), &self.bytes(length)].concat().into();
+        if self.random.once_in(6) {
             tag = Arc::from(&b"a common tag"[..]);
         }
         Row { kind: self.random.below(6) as i32, count: self.random.next() as i64, tag, note }
@@ -449,7 +450,7 @@ impl Workload {
             return self.delete(session, open, object);
         }
         let Some(id) = self.unused_id(session, open, object.oid) else { return Ok(Done::Yes) };
-        let row = self.row();
+        let row = self.row(id);
         let heap = Heap::new(&object.relation, &open.transaction);
         let tid = heap.insert(&row.values(id), InsertOptions::default())?;
         assert!(rows::insert_entries(&heap, id, &row, None, tid)?, "id {id} is not in use");
@@ -461,7 +462,7 @@ impl Workload {
         let mut new: BTreeMap<i32, Row> = BTreeMap::new();
         for _ in 0..2 + self.random.below(12) {
             if let Some(id) = self.unused_id(session, open, object.oid) {
-                new.insert(id, self.row());
+                new.insert(id, self.row(id));
             }
         }
         let heap = Heap::new(&object.relation, &open.transaction);
@@ -486,7 +487,7 @@ impl Workload {
             return Ok(Done::MustAbort);
         };
         assert!(open.repeatable || seen == old, "row {id} of {} is {seen:?} and not {old:?}", object.oid);
-        let mut row = self.row();
+        let mut row = self.row(id);
         let mut new = [NewValue::Unchanged; 5];
         if self.random.once_in(2) {
             row = Row { count: row.count, ..seen.clone() };
@@ -525,7 +526,7 @@ impl Workload {
 
     fn delete(&mut self, session: usize, open: &mut Open, object: &Object) -> Result<Done> {
         // Now and then a range of rows, so that index pages become empty.
-        let count = if self.random.once_in(6) { 40 } else { 1 };
+        let count = if self.random.once_in(5) { 20 + self.random.below(80) as i32 } else { 1 };
         let picked = self.some_id(session, open, object.oid, RowLockMode::Exclusive);
         let Some((first, _)) = picked else { return Ok(Done::Yes) };
         for id in first..first + count {
@@ -628,7 +629,7 @@ impl Workload {
     fn duplicate(&mut self, session: usize, open: &mut Open, object: &Object) -> Result<Done> {
         let picked = self.some_id(session, open, object.oid, RowLockMode::Exclusive);
         let Some((id, _)) = picked else { return Ok(Done::Yes) };
-        let row = self.row();
+        let row = self.row(id);
         open.transaction.begin_sub(None)?;
         let heap = Heap::new(&object.relation, &open.transaction);
         let tid = heap.insert(&row.values(id), InsertOptions::default())?;
