@@ -16,6 +16,8 @@ pub struct CommandContext<'a> {
     pub session_role: Oid,
     /// Within BEGIN and COMMIT, or an implicit transaction of several statements.
     pub in_transaction_block: bool,
+    /// Makes a checkpoint and waits for it.
+    pub checkpoint: &'a dyn Fn() -> Result<()>,
     /// What the client is to be told besides the outcome.
     pub notices: Vec<Error>,
 }

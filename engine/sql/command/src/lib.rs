@@ -15,6 +15,7 @@ mod alter;
 mod comment;
 mod constraint;
 mod context;
+pub mod copy;
 mod describe;
 mod drop;
 mod foreign_key;
@@ -28,9 +29,10 @@ mod table;
 mod temporary;
 mod truncate;
 mod type_name;
+mod vacuum;
 
 use kokkiri_parse::tree::{ObjectType, Statement};
-use kokkiri_primitives::{Error, Result};
+use kokkiri_primitives::{Error, Oid, Result, error};
 
 pub use context::{CommandContext, CommandOutcome, CommandRows};
 pub use temporary::remove_temporary_objects;
@@ -49,10 +51,25 @@ pub fn execute(context: &mut CommandContext<'_>, statement: &Statement) -> Resul
         Statement::Rename(rename) => alter::rename::execute(context, rename),
         Statement::Lock(lock) => lock_table::execute(context, lock),
         Statement::Comment(comment) => comment::execute(context, comment),
+        Statement::Vacuum(vacuum) => vacuum::execute(context, vacuum),
+        Statement::CheckPoint(_) => checkpoint(context),
         Statement::VariableSet(set) => setting::set(context, set),
         Statement::VariableShow(show) => setting::show(context, &show.name),
         other => Err(Error::not_supported(statement_name(other))),
     }
+}
+
+/// CHECKPOINT: the session knows who makes it.
+fn checkpoint(context: &mut CommandContext<'_>) -> Result<CommandOutcome> {
+    /// The predefined role pg_checkpoint.
+    const PG_CHECKPOINT: Oid = Oid(4544);
+    let role = context.role();
+    if !context.view.is_superuser(role)? && !context.view.roles_of(role)?.contains(&PG_CHECKPOINT) {
+        return Err(error!(INSUFFICIENT_PRIVILEGE, "permission denied to execute CHECKPOINT command")
+            .detail("Only roles with privileges of the \"pg_checkpoint\" role may execute this command."));
+    }
+    (context.checkpoint)()?;
+    Ok(CommandOutcome::done("CHECKPOINT"))
 }
 
 /// What a statement is called: its command tag.

@@ -1,43 +1,13 @@
 //! Definitions as PostgreSQL's catalogs show them: the expected rows were taken from PostgreSQL 18.
 
+mod session;
+
 use kokkiri_catalog::lookup::Lookup;
 use kokkiri_catalog::rows::*;
 use kokkiri_catalog::testing::{TestClient, TestCluster};
-use kokkiri_command::{CommandContext, CommandOutcome, execute};
-use kokkiri_primitives::{Error, Oid, Result};
+use kokkiri_primitives::Oid;
 use kokkiri_types::ValueRef;
-use kokkiri_types::io::IoSettings;
-
-/// Runs statements in one transaction; returns the last one's outcome and all notices.
-fn run(client: &TestClient, text: &str) -> Result<(CommandOutcome, Vec<Error>)> {
-    let io = IoSettings::default();
-    client.run(|view| {
-        let mut context = CommandContext {
-            view: *view,
-            io: &io,
-            session_role: view.role,
-            in_transaction_block: true,
-            notices: Vec::new(),
-        };
-        let mut last = CommandOutcome { tag: String::new(), rows: None };
-        for statement in kokkiri_parse::parse(text)? {
-            last = execute(&mut context, &statement.statement)?;
-            context.advance()?;
-        }
-        Ok((last, std::mem::take(&mut context.notices)))
-    })
-}
-
-fn ok(client: &TestClient, text: &str) -> Vec<String> {
-    let (_, notices) = run(client, text).unwrap_or_else(|error| panic!("{text}: {error:?}"));
-    notices.iter().map(|notice| notice.message().to_owned()).collect()
-}
-
-fn fails(client: &TestClient, text: &str) -> (String, String, Option<String>) {
-    let error = run(client, text).expect_err(text);
-    let detail = error.fields().detail.clone();
-    (error.sqlstate().to_string(), error.message().to_owned(), detail)
-}
+use session::{fails, ok, run};
 
 fn oid_of(client: &TestClient, relation: &str) -> Oid {
     client.run(|view| Ok(view.find_relation(None, relation)?.expect(relation))).expect(relation)
