@@ -11,6 +11,7 @@ pub mod type_name;
 
 mod activity;
 mod control;
+mod describe;
 mod identifier;
 mod need;
 mod rows;
@@ -31,6 +32,7 @@ pub use hooks::{
 pub(crate) const FILES: &[&[&[Builtin]]] = &[
     activity::LIST,
     control::LIST,
+    describe::LIST,
     session::LIST,
     size::LIST,
     statistics::LIST,

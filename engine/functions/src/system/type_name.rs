@@ -221,7 +221,7 @@ mod tests {
         assert_eq!(name(oid::BPCHAR, Some(-1)), "bpchar");
         assert_eq!(name(oid::BPCHAR, None), "character");
         assert_eq!(name(oid::BPCHAR, Some(14)), "character(10)");
-        assert_eq!(name(oid::NUMERIC, Some(10 << 16 | 2 + 4)), "numeric(10,2)");
+        assert_eq!(name(oid::NUMERIC, Some((10 << 16) | 6)), "numeric(10,2)");
         assert_eq!(name(oid::TIMESTAMPTZ, Some(3)), "timestamp(3) with time zone");
         assert_eq!(name(oid::CHAR, None), "\"char\"");
         assert_eq!(name(oid::INTERVAL, Some(0x7FFF << 16 | 3)), "interval(3)");
