@@ -5,16 +5,18 @@
     run_sql.py --witness [NAME ...]   against real PostgreSQL 18, which must agree with every expectation
     run_sql.py --update [NAME ...]    write the expected outputs, from real PostgreSQL 18
 
-Each script runs in a database of its own. Expected outputs are always PostgreSQL's, never Kokkiri's.
+Each script runs in a database of its own. Expected outputs are always PostgreSQL's, never Kokkiri's. Scripts that
+Kokkiri does not pass yet stand in expected_failures.txt, each with its reason; one that passes must leave that list.
 """
 
 import argparse
 import difflib
 import glob
 import os
+import signal
 import sys
 
-from servers import Kokkiri, PostgreSQL
+from servers import Kokkiri, PostgreSQL, known_gaps
 
 HERE = os.path.dirname(os.path.abspath(__file__))
 # What the witness and Kokkiri are both run with, so that plans and outputs do not depend on the machine.
@@ -29,7 +31,10 @@ def scripts(names):
 
 def run(server, name, path):
     database = "t_" + name
-    server.psql("-qc", f'drop database if exists "{database}"', "-c", f'create database "{database}"')
+    try:
+        server.psql("-qc", f'drop database if exists "{database}"', "-c", f'create database "{database}"')
+    except RuntimeError as error:
+        return str(error)
     with open(path) as script:
         return server.psql("-a", "-q", "-d", database, stdin=script.read(), check=False)
 
@@ -39,12 +44,20 @@ def main():
     parser.add_argument("names", nargs="*")
     parser.add_argument("--witness", action="store_true")
     parser.add_argument("--update", action="store_true")
+    parser.add_argument("--verbose", action="store_true", help="show the differences of known gaps too")
     options = parser.parse_args()
     kind = PostgreSQL if options.witness or options.update else Kokkiri
-    passed, failed = 0, []
+    gaps = {} if kind is PostgreSQL else known_gaps("sql")
+    passed, failed, known, closed = 0, [], [], []
     with kind(settings=SETTINGS) as server:
         for name, path in scripts(options.names):
             expected_path = path[:-4] + ".out"
+            if not server.accepts():
+                failed.append(name)
+                print(f"{name}: the server no longer answers; it is started again\n{server.log()[-2000:]}")
+                server.stop(signal.SIGKILL)
+                server.start()
+                continue
             answer = run(server, name, path)
             if options.update:
                 with open(expected_path, "w") as out:
@@ -54,15 +67,26 @@ def main():
                 wanted = expected.read()
             if answer == wanted:
                 passed += 1
+                if name in gaps:
+                    closed.append(name)
                 continue
-            failed.append(name)
+            if name in gaps:
+                known.append(name)
+                if not options.verbose:
+                    continue
+            else:
+                failed.append(name)
             sys.stdout.writelines(difflib.unified_diff(
                 wanted.splitlines(True), answer.splitlines(True), f"{name}.out (PostgreSQL)", f"{name} ({server.name})"))
     if not options.update:
+        for name in known:
+            print(f"known gap {name}: {gaps[name]}")
+        for name in closed:
+            print(f"FAILED {name}: it passes, so take it out of expected_failures.txt")
         for name in failed:
             print(f"FAILED {name}")
-        print(f"sql: {passed} passed, {len(failed)} failed")
-    return 1 if failed else 0
+        print(f"sql: {passed - len(closed)} passed, {len(failed) + len(closed)} failed, {len(known)} known gaps")
+    return 1 if failed or closed else 0
 
 
 if __name__ == "__main__":

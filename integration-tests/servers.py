@@ -27,6 +27,19 @@ def kokkiri_binary():
     return os.environ.get("KOKKIRI", os.path.join(ROOT, "target", "release", "kokkiri"))
 
 
+def known_gaps(kind):
+    """What Kokkiri does not pass yet: the lines `kind/name: reason` of expected_failures.txt, by name."""
+    gaps = {}
+    with open(os.path.join(ROOT, "integration-tests", "expected_failures.txt")) as listed:
+        for line in listed:
+            line = line.strip()
+            if line and not line.startswith("#"):
+                name, _, reason = line.partition(": ")
+                if name.startswith(kind + "/"):
+                    gaps[name[len(kind) + 1:]] = reason
+    return gaps
+
+
 def free_port():
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
@@ -45,6 +58,7 @@ class Server:
         self.settings = list(settings)
         self.log_path = os.path.join(self.directory, "server.log")
         self.process = None
+        self.user = {}
 
     def environment(self):
         return dict(os.environ, PGHOST="127.0.0.1", PGPORT=str(self.port), PGUSER="postgres",
@@ -78,8 +92,42 @@ class Server:
             self.process.send_signal(how)
             self.process.wait(seconds)
 
+    def processes(self):
+        """The server's process and all its descendants, parents first."""
+        children = {}
+        for entry in os.listdir("/proc"):
+            if entry.isdigit():
+                try:
+                    with open(f"/proc/{entry}/stat") as stat:
+                        parent = int(stat.read().rpartition(")")[2].split()[1])
+                except (FileNotFoundError, ProcessLookupError):
+                    continue
+                children.setdefault(parent, []).append(int(entry))
+        found = [self.process.pid]
+        for pid in found:
+            found.extend(children.get(pid, ()))
+        return found
+
+    def kill_all(self):
+        """A crash: SIGKILL to every process of the server, its parent first so that nothing is started again."""
+        for pid in self.processes():
+            try:
+                os.kill(pid, signal.SIGKILL)
+            except ProcessLookupError:
+                pass
+        self.process.wait(60)
+
+    def tool(self, name, *arguments):
+        """Run one of PostgreSQL's programs against the data directory or the server, as the server's user."""
+        return subprocess.run([os.path.join(postgresql_bin(), name), *arguments], env=self.environment(), text=True,
+                              stdout=subprocess.PIPE, stderr=subprocess.STDOUT, cwd="/", **self.user)
+
     def remove(self):
-        self.stop()
+        if self.process and self.process.poll() is None:
+            try:
+                self.stop()
+            except subprocess.TimeoutExpired:
+                self.kill_all()
         shutil.rmtree(self.directory, ignore_errors=True)
 
     def psql(self, *arguments, stdin=None, check=True):
@@ -119,7 +167,6 @@ class PostgreSQL(Server):
 
     def start(self):
         bin_directory = postgresql_bin()
-        options = {}
         if os.geteuid() == 0:
             try:
                 user = pwd.getpwnam("postgres")
@@ -127,13 +174,17 @@ class PostgreSQL(Server):
                 subprocess.run(["useradd", "--system", "postgres"], check=True)
                 user = pwd.getpwnam("postgres")
             os.chown(self.directory, user.pw_uid, user.pw_gid)
-            options = {"user": user.pw_uid, "group": user.pw_gid, "extra_groups": []}
+            self.user = {"user": user.pw_uid, "group": user.pw_gid, "extra_groups": []}
         if not os.path.exists(self.data):
             subprocess.run([os.path.join(bin_directory, "initdb"), "-D", self.data, "-U", "postgres", "-A", "trust",
                             "--no-locale", "--encoding=UTF8", "--no-sync"],
-                           check=True, stdout=subprocess.DEVNULL, cwd="/", **options)
+                           check=True, stdout=subprocess.DEVNULL, cwd="/", **self.user)
         command = [os.path.join(bin_directory, "postgres"), "-D", self.data, "-p", str(self.port),
                    "-k", self.directory]
         for setting in self.settings:
             command += ["-c", setting]
-        self.launch(command, cwd="/", **options)
+        self.launch(command, cwd="/", **self.user)
+
+
+def server_class(witness):
+    return PostgreSQL if witness else Kokkiri
