@@ -1,0 +1,630 @@
+"""What concurrent transactions see of each other, and who waits for whom.
+
+Each case is a script for sessions s1, s2 ... and the outcome that PostgreSQL 18 shows (run with --witness to see).
+"""
+
+import os
+import sys
+
+import pytest
+
+sys.path.insert(0, os.path.dirname(os.path.abspath(__file__)))
+
+from runner import Runner  # noqa: E402
+
+CASES = {}
+
+
+def case(name, script, expected):
+    CASES[name] = (script, [line.strip() for line in expected.strip().splitlines()])
+
+
+case("no_dirty_read", """
+    s1: begin
+    s1: update t set v = 99 where id = 1
+    s2: select v from t where id = 1
+    s1: rollback
+    s2: select v from t where id = 1
+""", """
+    s1 BEGIN
+    s1 UPDATE 1
+    s2 rows (10)
+    s1 ROLLBACK
+    s2 rows (10)
+""")
+
+case("read_committed_sees_commits_between_statements", """
+    s1: begin
+    s1: select v from t where id = 1
+    s2: update t set v = 11 where id = 1
+    s1: select v from t where id = 1
+    s1: commit
+""", """
+    s1 BEGIN
+    s1 rows (10)
+    s2 UPDATE 1
+    s1 rows (11)
+    s1 COMMIT
+""")
+
+case("repeatable_read_does_not", """
+    s1: begin isolation level repeatable read
+    s1: select v from t where id = 1
+    s2: update t set v = 11 where id = 1
+    s2: insert into t values (5, 50)
+    s2: delete from t where id = 2
+    s1: select id, v from t order by id
+    s1: commit
+    s1: select id, v from t order by id
+""", """
+    s1 BEGIN
+    s1 rows (10)
+    s2 UPDATE 1
+    s2 INSERT 0 1
+    s2 DELETE 1
+    s1 rows (1, 10) (2, 20) (3, 30)
+    s1 COMMIT
+    s1 rows (1, 11) (3, 30) (5, 50)
+""")
+
+case("snapshot_is_taken_by_the_first_query_not_by_begin", """
+    s1: begin isolation level repeatable read
+    s2: update t set v = 11 where id = 1
+    s1: select v from t where id = 1
+    s1: commit
+""", """
+    s1 BEGIN
+    s2 UPDATE 1
+    s1 rows (11)
+    s1 COMMIT
+""")
+
+case("no_lost_update_in_read_committed", """
+    s1: begin
+    s1: update t set v = v + 1 where id = 1
+    s2: update t set v = v + 10 where id = 1
+    s1: commit
+    s2: select v from t where id = 1
+""", """
+    s1 BEGIN
+    s1 UPDATE 1
+    s2 waits
+    s1 COMMIT
+    s2 UPDATE 1
+    s2 rows (21)
+""")
+
+case("waiter_goes_on_with_the_old_row_after_rollback", """
+    s1: begin
+    s1: update t set v = 1000 where id = 1
+    s2: update t set v = v + 10 where id = 1
+    s1: rollback
+    s2: select v from t where id = 1
+""", """
+    s1 BEGIN
+    s1 UPDATE 1
+    s2 waits
+    s1 ROLLBACK
+    s2 UPDATE 1
+    s2 rows (20)
+""")
+
+case("condition_is_looked_at_again_on_the_new_row", """
+    s1: begin
+    s1: update t set v = 0 where id = 1
+    s2: update t set v = v + 1 where v >= 10
+    s1: commit
+    s2: select id, v from t order by id
+""", """
+    s1 BEGIN
+    s1 UPDATE 1
+    s2 waits
+    s1 COMMIT
+    s2 UPDATE 2
+    s2 rows (1, 0) (2, 21) (3, 31)
+""")
+
+case("row_that_begins_to_match_is_missed", """
+    s1: begin
+    s1: update t set v = 5 where id = 1
+    s2: delete from t where v = 5
+    s1: commit
+    s2: select id, v from t order by id
+""", """
+    s1 BEGIN
+    s1 UPDATE 1
+    s2 DELETE 0
+    s1 COMMIT
+    s2 rows (1, 5) (2, 20) (3, 30)
+""")
+
+case("deleted_row_is_skipped", """
+    s1: begin
+    s1: delete from t where id = 1
+    s2: update t set v = 7 where id = 1
+    s1: commit
+    s2: select id from t order by id
+""", """
+    s1 BEGIN
+    s1 DELETE 1
+    s2 waits
+    s1 COMMIT
+    s2 UPDATE 0
+    s2 rows (2) (3)
+""")
+
+case("chain_of_versions_is_followed", """
+    s1: begin
+    s1: update t set v = v + 1 where id = 1
+    s1: update t set v = v + 1 where id = 1
+    s2: update t set v = v * 2 where id = 1
+    s1: update t set v = v + 1 where id = 1
+    s1: commit
+    s2: select v from t where id = 1
+""", """
+    s1 BEGIN
+    s1 UPDATE 1
+    s1 UPDATE 1
+    s2 waits
+    s1 UPDATE 1
+    s1 COMMIT
+    s2 UPDATE 1
+    s2 rows (26)
+""")
+
+case("changed_key_no_longer_matches", """
+    s1: begin
+    s1: update t set id = 100 where id = 1
+    s2: update t set v = 7 where id = 1
+    s1: commit
+    s2: select id, v from t order by id
+""", """
+    s1 BEGIN
+    s1 UPDATE 1
+    s2 waits
+    s1 COMMIT
+    s2 UPDATE 0
+    s2 rows (2, 20) (3, 30) (100, 10)
+""")
+
+case("repeatable_read_refuses_concurrent_update", """
+    s1: begin isolation level repeatable read
+    s1: select count(*) from t
+    s2: update t set v = 11 where id = 1
+    s1: update t set v = 12 where id = 1
+    s1: select 1
+    s1: rollback
+    s2: select v from t where id = 1
+""", """
+    s1 BEGIN
+    s1 rows (3)
+    s2 UPDATE 1
+    s1 error 40001
+    s1 error 25P02
+    s1 ROLLBACK
+    s2 rows (11)
+""")
+
+case("repeatable_read_waits_then_refuses", """
+    s1: begin isolation level repeatable read
+    s1: select count(*) from t
+    s2: begin
+    s2: update t set v = 11 where id = 1
+    s1: delete from t where id = 1
+    s2: commit
+    s1: rollback
+""", """
+    s1 BEGIN
+    s1 rows (3)
+    s2 BEGIN
+    s2 UPDATE 1
+    s1 waits
+    s2 COMMIT
+    s1 error 40001
+    s1 ROLLBACK
+""")
+
+case("repeatable_read_goes_on_after_rollback_of_the_other", """
+    s1: begin isolation level repeatable read
+    s1: select count(*) from t
+    s2: begin
+    s2: update t set v = 11 where id = 1
+    s1: update t set v = 12 where id = 1
+    s2: rollback
+    s1: commit
+    s2: select v from t where id = 1
+""", """
+    s1 BEGIN
+    s1 rows (3)
+    s2 BEGIN
+    s2 UPDATE 1
+    s1 waits
+    s2 ROLLBACK
+    s1 UPDATE 1
+    s1 COMMIT
+    s2 rows (12)
+""")
+
+case("write_skew_is_possible_in_repeatable_read", """
+    s1: begin isolation level repeatable read
+    s2: begin isolation level repeatable read
+    s1: select sum(v) from t
+    s2: select sum(v) from t
+    s1: update t set v = -20 where id = 1
+    s2: update t set v = -20 where id = 2
+    s1: commit
+    s2: commit
+    s1: select sum(v) from t
+""", """
+    s1 BEGIN
+    s2 BEGIN
+    s1 rows (60)
+    s2 rows (60)
+    s1 UPDATE 1
+    s2 UPDATE 1
+    s1 COMMIT
+    s2 COMMIT
+    s1 rows (-10)
+""")
+
+case("second_insert_of_a_key_waits_and_fails", """
+    s1: begin
+    s1: insert into t values (7, 70)
+    s2: insert into t values (7, 71)
+    s1: commit
+    s2: select v from t where id = 7
+""", """
+    s1 BEGIN
+    s1 INSERT 0 1
+    s2 waits
+    s1 COMMIT
+    s2 error 23505
+    s2 rows (70)
+""")
+
+case("second_insert_of_a_key_succeeds_after_rollback", """
+    s1: begin
+    s1: insert into t values (7, 70)
+    s2: insert into t values (7, 71)
+    s1: rollback
+    s2: select v from t where id = 7
+""", """
+    s1 BEGIN
+    s1 INSERT 0 1
+    s2 waits
+    s1 ROLLBACK
+    s2 INSERT 0 1
+    s2 rows (71)
+""")
+
+case("key_of_a_deleted_row_waits", """
+    s1: begin
+    s1: delete from t where id = 1
+    s2: insert into t values (1, 100)
+    s1: commit
+    s2: select v from t where id = 1
+""", """
+    s1 BEGIN
+    s1 DELETE 1
+    s2 waits
+    s1 COMMIT
+    s2 INSERT 0 1
+    s2 rows (100)
+""")
+
+case("deadlock_of_rows", """
+    s1: begin
+    s2: begin
+    s1: update t set v = 1 where id = 1
+    s2: update t set v = 2 where id = 2
+    s1: set deadlock_timeout = '10s'
+    s1: update t set v = 1 where id = 2
+    s2: update t set v = 2 where id = 1
+    s: (deadlock)
+    s2: rollback
+    s1: commit
+    s1: select id, v from t order by id
+""", """
+    s1 BEGIN
+    s2 BEGIN
+    s1 UPDATE 1
+    s2 UPDATE 1
+    s1 SET
+    s1 waits
+    s2 waits
+    s1 UPDATE 1
+    s2 error 40P01
+    s2 ROLLBACK
+    s1 COMMIT
+    s1 rows (1, 1) (2, 1) (3, 30)
+""")
+
+case("deadlock_of_tables", """
+    s1: begin
+    s2: begin
+    s1: lock table t
+    s2: lock table u
+    s1: set deadlock_timeout = '10s'
+    s1: lock table u
+    s2: lock table t
+    s: (deadlock)
+    s2: rollback
+    s1: commit
+""", """
+    s1 BEGIN
+    s2 BEGIN
+    s1 LOCK TABLE
+    s2 LOCK TABLE
+    s1 SET
+    s1 waits
+    s2 waits
+    s1 LOCK TABLE
+    s2 error 40P01
+    s2 ROLLBACK
+    s1 COMMIT
+""")
+
+case("lock_modes_that_agree", """
+    s1: begin
+    s2: begin
+    s1: lock table t in share mode
+    s2: lock table t in share mode
+    s2: select count(*) from t
+    s1: lock table t in row share mode
+    s2: lock table t in row exclusive mode nowait
+    s2: rollback
+    s1: commit
+""", """
+    s1 BEGIN
+    s2 BEGIN
+    s1 LOCK TABLE
+    s2 LOCK TABLE
+    s2 rows (3)
+    s1 LOCK TABLE
+    s2 error 55P03
+    s2 ROLLBACK
+    s1 COMMIT
+""")
+
+case("lock_queue_is_fair", """
+    s1: begin
+    s1: lock table t in access share mode
+    s2: lock table t in access exclusive mode
+    s2: begin
+    s2: lock table t in access exclusive mode
+    s3: select count(*) from t
+    s1: commit
+    s2: commit
+""", """
+    s1 BEGIN
+    s1 LOCK TABLE
+    s2 error 25P01
+    s2 BEGIN
+    s2 waits
+    s3 waits
+    s1 COMMIT
+    s2 LOCK TABLE
+    s2 COMMIT
+    s3 rows (3)
+""")
+
+case("nowait_fails_at_once", """
+    s1: begin
+    s1: lock table t in access exclusive mode
+    s2: begin
+    s2: lock table t in access share mode nowait
+    s2: rollback
+    s1: commit
+    s2: begin
+    s2: lock table t nowait
+    s2: commit
+""", """
+    s1 BEGIN
+    s1 LOCK TABLE
+    s2 BEGIN
+    s2 error 55P03
+    s2 ROLLBACK
+    s1 COMMIT
+    s2 BEGIN
+    s2 LOCK TABLE
+    s2 COMMIT
+""")
+
+case("truncate_waits_for_readers", """
+    s1: begin
+    s1: select count(*) from t
+    s2: truncate t
+    s1: select count(*) from t
+    s1: commit
+    s1: select count(*) from t
+""", """
+    s1 BEGIN
+    s1 rows (3)
+    s2 waits
+    s1 rows (3)
+    s1 COMMIT
+    s2 TRUNCATE TABLE
+    s1 rows (0)
+""")
+
+case("drop_waits_for_writers", """
+    s1: begin
+    s1: insert into u values (1)
+    s2: drop table u
+    s3: select count(*) from u
+    s1: commit
+    s1: select count(*) from u
+""", """
+    s1 BEGIN
+    s1 INSERT 0 1
+    s2 waits
+    s3 waits
+    s1 COMMIT
+    s2 DROP TABLE
+    s3 error 42P01
+    s1 error 42P01
+""")
+
+case("alter_is_seen_after_commit", """
+    s1: begin
+    s1: alter table t add column w int default 5
+    s2: select * from t where id = 1
+    s1: commit
+    s2: select * from t where id = 1
+""", """
+    s1 BEGIN
+    s1 ALTER TABLE
+    s2 waits
+    s1 COMMIT
+    s2 rows (1, 10, 5)
+    s2 rows (1, 10, 5)
+""")
+
+case("create_index_blocks_writers_only", """
+    s1: begin
+    s1: create index t_v on t (v)
+    s2: select count(*) from t
+    s2: insert into t values (9, 90)
+    s1: commit
+    s2: select id from t where v = 90
+""", """
+    s1 BEGIN
+    s1 CREATE INDEX
+    s2 rows (3)
+    s2 waits
+    s1 COMMIT
+    s2 INSERT 0 1
+    s2 rows (9)
+""")
+
+case("foreign_key_holds_the_parent", """
+    s1: begin
+    s1: insert into child values (1, 1)
+    s2: delete from t where id = 1
+    s1: commit
+    s2: select count(*) from t
+""", """
+    s1 BEGIN
+    s1 INSERT 0 1
+    s2 waits
+    s1 COMMIT
+    s2 error 23503
+    s2 rows (3)
+""")
+
+case("foreign_key_lets_other_columns_change", """
+    s1: begin
+    s1: insert into child values (1, 1)
+    s2: update t set v = 77 where id = 1
+    s3: begin
+    s3: insert into child values (2, 1)
+    s2: update t set v = 78 where id = 1
+    s3: commit
+    s1: commit
+    s1: select v from t where id = 1
+""", """
+    s1 BEGIN
+    s1 INSERT 0 1
+    s2 UPDATE 1
+    s3 BEGIN
+    s3 INSERT 0 1
+    s2 UPDATE 1
+    s3 COMMIT
+    s1 COMMIT
+    s1 rows (78)
+""")
+
+case("foreign_key_waits_for_the_parent_to_come_or_go", """
+    s1: begin
+    s1: delete from t where id = 3
+    s2: insert into child values (1, 3)
+    s1: commit
+    s1: begin
+    s1: insert into t values (8, 80)
+    s2: insert into child values (2, 8)
+    s1: commit
+    s2: insert into child values (2, 8)
+""", """
+    s1 BEGIN
+    s1 DELETE 1
+    s2 waits
+    s1 COMMIT
+    s2 error 23503
+    s1 BEGIN
+    s1 INSERT 0 1
+    s2 error 23503
+    s1 COMMIT
+    s2 INSERT 0 1
+""")
+
+case("savepoint_releases_row_locks_on_rollback", """
+    s1: begin
+    s1: savepoint a
+    s1: update t set v = 1 where id = 1
+    s2: update t set v = 2 where id = 1
+    s1: rollback to a
+    s1: commit
+    s1: select v from t where id = 1
+""", """
+    s1 BEGIN
+    s1 SAVEPOINT
+    s1 UPDATE 1
+    s2 waits
+    s1 ROLLBACK
+    s2 UPDATE 1
+    s1 COMMIT
+    s1 rows (2)
+""")
+
+case("three_in_a_row", """
+    s1: begin
+    s1: update t set v = v + 1 where id = 1
+    s2: begin
+    s2: update t set v = v * 10 where id = 1
+    s1: commit
+    s3: update t set v = v + 5 where id = 1
+    s2: commit
+    s1: select v from t where id = 1
+""", """
+    s1 BEGIN
+    s1 UPDATE 1
+    s2 BEGIN
+    s2 waits
+    s1 COMMIT
+    s2 UPDATE 1
+    s3 waits
+    s2 COMMIT
+    s3 UPDATE 1
+    s1 rows (115)
+""")
+
+case("vacuum_keeps_what_a_snapshot_needs", """
+    s1: begin isolation level repeatable read
+    s1: select count(*) from t
+    s2: delete from t where id <> 1
+    s2: vacuum t
+    s1: select id, v from t order by id
+    s1: commit
+    s2: vacuum t
+    s1: select id, v from t order by id
+""", """
+    s1 BEGIN
+    s1 rows (3)
+    s2 DELETE 2
+    s2 VACUUM
+    s1 rows (1, 10) (2, 20) (3, 30)
+    s1 COMMIT
+    s2 VACUUM
+    s1 rows (1, 10)
+""")
+
+
+@pytest.mark.parametrize("name", CASES)
+def test_isolation(name, connect):
+    setup = connect()
+    setup.execute("create table t (id int primary key, v int)")
+    setup.execute("insert into t values (1, 10), (2, 20), (3, 30)")
+    setup.execute("create table u (a int)")
+    setup.execute("create table child (id int primary key, t int references t)")
+    script, expected = CASES[name]
+    assert Runner(connect).run(script) == expected
