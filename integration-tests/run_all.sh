@@ -1,5 +1,5 @@
 #!/usr/bin/env bash
-# Everything CI runs, in the order in which failures are cheapest to find. Ends with one line that
+# Everything CI runs, in the order in which failures are cheapest to find. Lists what failed in the end; the last line
 # counts the tests of all stages.
 set -uo pipefail
 cd "$(dirname "$0")/.."
@@ -10,14 +10,15 @@ failed=0
 
 # stage NAME COMMAND...: run it; count what its closing lines say, or the stage as one test.
 stage() {
-    local name=$1 ok=0 bad=0 status
+    local name=$1 ok=0 bad=0 status started
     shift
+    started=$SECONDS
     echo "== $name"
     "$@" 2>&1 | tee "$log/$name"
     status=${PIPESTATUS[0]}
     read -r ok bad < <(awk '
         # cargo test: "test result: ok. 7 passed; 0 failed; ..."; pytest: "5 passed, 1 failed in 2s"; ours: "sql: 3 passed, 0 failed"
-        /^test result:|[0-9]+ passed/ {
+        /^test result:|[0-9]+ passed|[0-9]+ failed/ {
             for (i = 2; i <= NF; i++) {
                 if ($i ~ /^passed[;,]?$/) ok += $(i - 1)
                 if ($i ~ /^failed[;,]?$/) bad += $(i - 1)
@@ -31,14 +32,24 @@ stage() {
     fi
     passed=$((passed + ok))
     failed=$((failed + bad))
-    [ "$status" -eq 0 ] || echo "== $name FAILED"
+    echo "== $name: $ok passed, $bad failed, $((SECONDS - started)) s"
 }
 
+python=.cache/venv/bin/python
 stage format cargo fmt --all --check
 stage clippy cargo clippy --quiet --workspace --all-targets -- -D warnings
 stage unit cargo test --quiet --workspace --no-fail-fast
 stage build cargo build --quiet --release --bin kokkiri
 stage server integration-tests/run_server.py
+stage sql "$python" integration-tests/run_sql.py
+stage drivers "$python" -m pytest -q -rfE --tb=short integration-tests/drivers
+stage isolation "$python" -m pytest -q -rfE --tb=short integration-tests/isolation
+stage pgbench "$python" integration-tests/run_pgbench.py --seconds 2
+stage kill "$python" integration-tests/run_kill.py --rounds 3 --seconds 3
+stage crash env KOKKIRI_CRASH_POINTS="${SEEDS:-2000}" cargo test --quiet --release -p kokkiri-engine --test crash -- --nocapture
 
+echo
+echo "failures, by stage:"
+grep -hE '^(FAILED|failures:|test .* FAILED|error(\[|:))' "$log"/* /dev/null | sort | uniq -c | sort -rn | head -60
 echo "$passed passed, $failed failed"
 [ "$failed" -eq 0 ]

@@ -2,6 +2,7 @@
 
 import socket
 import struct
+import time
 
 import pytest
 import wire
@@ -77,22 +78,25 @@ def test_ssl_and_gss_requests_are_answered(session):
 
 
 def test_bytes_after_ssl_request_are_refused(session, server):
+    """They could have been put there by somebody else, before encryption began."""
     client = session(start=False)
-    client.send(struct.pack("!ii", 8, wire.SSL), wire.startup_packet(user="postgres"))
-    first = client.exactly(1)
-    # Without TLS the server goes on in plain text, as PostgreSQL does.
-    if first == b"N":
-        assert client.until(b"Z")[-1][0] == b"Z"
+    client.send(struct.pack("!ii", 8, wire.SSL) + wire.startup_packet(user="postgres"))
+    assert client.exactly(1) == b"N"
+    got = client.until(b"Z")
+    assert codes(got) == ["08P01"] and fields(got[0][1])["M"] == "received unencrypted data after SSL request" and client.closed()
     alive(server)
 
 
-def test_unsupported_major_version(session):
+def test_unsupported_major_versions(session):
+    client = session(start=False)
+    client.send(wire.startup_packet(4 << 16, user="postgres"))
+    kind, body = client.read()
+    assert kind == b"E" and fields(body)["C"] == "0A000" and client.closed()
+    assert fields(body)["M"] == "unsupported frontend protocol 4.0: server supports 3.0 to 3.2"
+    # Version 2 gets its answer in the form of version 2.
     client = session(start=False)
     client.send(wire.startup_packet(2 << 16, user="postgres"))
-    kind, body = client.read()
-    assert kind == b"E" and fields(body)["C"] == "0A000"
-    assert fields(body)["M"].startswith("unsupported frontend protocol 2.0: server supports 3.0 to 3.2")
-    assert client.closed()
+    assert client.exactly(46) == b"EFATAL:  unsupported frontend protocol 2.0: ser"[:46]
 
 
 @pytest.mark.parametrize("packet", [
@@ -143,6 +147,7 @@ def test_cancel_with_wrong_key_does_nothing(session, server):
 def test_cancel(session):
     client, other = session(), session(start=False)
     client.send(query("select pg_sleep(60)"))
+    time.sleep(0.3)
     other.send(struct.pack("!ii", 8 + len(client.key), wire.CANCEL), client.key)
     assert other.closed()
     assert codes(client.until(b"Z")) == ["57014"]
@@ -266,7 +271,8 @@ def test_skip_to_sync(client):
     got = client.ask(parse("select nothing"), bind(), execute(), parse("select 1"), bind(), execute(), SYNC)
     assert "".join(kind.decode() for kind, _ in got) == "EZ" and codes(got) == ["42703"]
     got = client.ask(parse("select 1 / $1::int"), bind(values=[b"0"]), execute(), execute(), bind(values=[b"1"]), execute(), SYNC)
-    assert "".join(kind.decode() for kind, _ in got) == "12EZ" and codes(got) == ["22012"]
+    # The value is known when the plan is made, at Bind.
+    assert "".join(kind.decode() for kind, _ in got) == "1EZ" and codes(got) == ["22012"]
     # Even a simple query is skipped.
     client.send(parse("nonsense"), query("select 1"), SYNC)
     assert "".join(kind.decode() for kind, _ in client.until(b"Z")) == "EZ"
@@ -320,7 +326,7 @@ def test_wrong_parameter_counts(client):
     assert codes(client.ask(parse("select $1::int"), bind(values=[]), SYNC)) == ["08P01"]
     assert codes(client.ask(parse("select $1::int"), bind(values=[b"1", b"2"]), SYNC)) == ["08P01"]
     assert codes(client.ask(parse("select $1::int", types=[20]), bind(values=[b"x"]), SYNC)) == ["22P02"]
-    assert codes(client.ask(parse("select 1", types=[4294967290]), bind(), SYNC)) in ([], ["42704"])
+    assert codes(client.ask(parse("select 1", types=[23]), bind(), SYNC)) == ["08P01"]
 
 
 def test_plan_change_is_noticed(client):
@@ -354,11 +360,16 @@ def test_copy_in_fails(client):
     assert rows(client.ask(query("select count(*) from t"))) == [[b"0"]]
 
 
-def test_copy_in_with_other_messages(client):
+def test_copy_in_with_other_messages(session):
+    client = session()
     client.ask(query("create temp table t (a int)"))
     client.send(query("copy t from stdin"), query("select 1"))
-    assert codes(client.until(b"Z")) == ["08P01"]
+    got = client.until(b"Z")
+    assert codes(got) == ["08P01", "08P01"] and client.closed()
+    assert [fields(b)["M"] for k, b in got if k == b"E"] == ["unexpected message type 0x51 during COPY from stdin",
+                                                             "terminating connection because protocol synchronization was lost"]
     # Outside of COPY its messages are ignored.
+    client = session()
     assert client.kinds(message(b"d", b"1\n"), message(b"c"), message(b"f", b"x\0"), query("select 1")) == "TDCZ"
 
 
@@ -409,7 +420,7 @@ def test_impossible_lengths(session, server, kind, length):
 def test_truncated_bodies(session, server, packet):
     client = session()
     got = client.ask(packet, SYNC)
-    assert codes(got) == ["08P01"] or codes(got) == ["22021"]
+    assert codes(got) in (["08P01"], ["22021"], ["26000"])
     if got[-1][0] == b"Z":
         assert client.kinds(query("select 1")) == "TDCZ"
     alive(server)
@@ -429,7 +440,8 @@ def test_connection_dropped_in_a_message(session, server):
 
 def test_connection_dropped_in_a_transaction(session, server):
     client = session()
-    client.ask(query("drop table if exists wire_dropped; create table wire_dropped (a int); begin; insert into wire_dropped values (1); lock table wire_dropped"))
+    client.ask(query("drop table if exists wire_dropped; create table wire_dropped (a int)"))
+    client.ask(query("begin; insert into wire_dropped values (1); lock table wire_dropped"))
     client.close()
     other = session()
     assert rows(other.ask(query("set lock_timeout = '10s'; select count(*) from wire_dropped; drop table wire_dropped"))) == [[b"0"]]

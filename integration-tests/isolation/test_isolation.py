@@ -432,16 +432,16 @@ case("nowait_fails_at_once", """
 
 case("truncate_waits_for_readers", """
     s1: begin
-    s1: select count(*) from t
-    s2: truncate t
-    s1: select count(*) from t
+    s1: select count(*) from u
+    s2: truncate u
+    s1: select count(*) from u
     s1: commit
-    s1: select count(*) from t
+    s1: select count(*) from u
 """, """
     s1 BEGIN
-    s1 rows (3)
+    s1 rows (0)
     s2 waits
-    s1 rows (3)
+    s1 rows (0)
     s1 COMMIT
     s2 TRUNCATE TABLE
     s1 rows (0)
