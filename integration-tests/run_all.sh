@@ -46,7 +46,7 @@ stage drivers "$python" -m pytest -q -rfE --tb=short integration-tests/drivers
 stage isolation "$python" -m pytest -q -rfE --tb=short integration-tests/isolation
 stage pgbench "$python" integration-tests/run_pgbench.py --seconds 2
 stage kill "$python" integration-tests/run_kill.py --rounds 3 --seconds 3
-stage crash env KOKKIRI_CRASH_POINTS="${SEEDS:-2000}" cargo test --quiet --release -p kokkiri-engine --test crash -- --nocapture
+stage crash env KOKKIRI_CRASH_POINTS="${SEEDS:-2000}" cargo test --quiet --release -p kokkiri-recovery --test crash -- --nocapture
 
 echo
 echo "failures, by stage:"

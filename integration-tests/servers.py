@@ -27,10 +27,13 @@ def kokkiri_binary():
     return os.environ.get("KOKKIRI", os.path.join(ROOT, "target", "release", "kokkiri"))
 
 
+GAPS = os.path.join(ROOT, "integration-tests", "expected_failures.txt")
+
+
 def known_gaps(kind):
     """What Kokkiri does not pass yet: the lines `kind/name: reason` of expected_failures.txt, by name."""
     gaps = {}
-    with open(os.path.join(ROOT, "integration-tests", "expected_failures.txt")) as listed:
+    with open(GAPS) as listed:
         for line in listed:
             line = line.strip()
             if line and not line.startswith("#"):
@@ -38,6 +41,15 @@ def known_gaps(kind):
                 if name.startswith(kind + "/"):
                     gaps[name[len(kind) + 1:]] = reason
     return gaps
+
+
+def forget_gaps(kind, names):
+    """Takes names out of the list."""
+    with open(GAPS) as listed:
+        lines = listed.readlines()
+    gone = {f"{kind}/{name}" for name in names}
+    with open(GAPS, "w") as listed:
+        listed.writelines(line for line in lines if line.partition(": ")[0] not in gone)
 
 
 def free_port():

@@ -251,6 +251,7 @@ fn a_failed_block_waits_for_its_end() {
         ("begin; savepoint a", "BEGIN\nSAVEPOINT\n"),
         ("select 1/0", "ERROR 22012: division by zero\n"),
         ("rollback to a; select 2", "ROLLBACK\n?column?\n2\nSELECT 1\n"),
+        ("rollback to a; select 3", "ROLLBACK\n?column?\n3\nSELECT 1\n"),
         ("release a; commit", "RELEASE\nCOMMIT\n"),
     ] {
         assert_eq!(client.query(text), expected, "{text}");

@@ -253,9 +253,10 @@ impl Block {
             }
         };
         transaction.rollback_to_savepoint(name)?;
-        if let State::Failed(Some(transaction)) = std::mem::replace(&mut self.state, State::Idle) {
-            self.state = State::Explicit(transaction);
-        }
+        self.state = match std::mem::replace(&mut self.state, State::Idle) {
+            State::Failed(Some(transaction)) => State::Explicit(transaction),
+            unchanged => unchanged,
+        };
         Ok(())
     }
 
