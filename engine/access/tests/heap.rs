@@ -89,7 +89,7 @@ fn random_transaction(
     let heap = Heap::new(relation, &transaction);
     let mut mine = read(&heap);
     for _ in 0..1 + random.below(12) {
-        let note = "x".repeat(random.below(200));
+        let note = "x".repeat(random.below(600));
         let n = random.below(1000) as i64;
         match random.below(10) {
             0..4 => {
