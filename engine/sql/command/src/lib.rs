@@ -24,6 +24,7 @@ mod lock_table;
 mod name;
 mod options;
 mod relation;
+mod schema;
 mod setting;
 mod table;
 mod temporary;
@@ -45,6 +46,8 @@ pub fn execute(context: &mut CommandContext<'_>, statement: &Statement) -> Resul
     match statement {
         Statement::Create(create) => table::create(context, create),
         Statement::Index(index) => index::define::create(context, index),
+        Statement::CreateSchema(create) => schema::create(context, create),
+        Statement::Drop(drop) if drop.object == ObjectType::Schema => schema::drop(context, drop),
         Statement::Drop(drop) => drop::execute(context, drop),
         Statement::Truncate(truncate) => truncate::execute(context, truncate),
         Statement::AlterTable(alter) => alter::execute(context, alter),

@@ -180,3 +180,20 @@ fn settings_are_set_and_shown() {
     let rows = outcome.rows.expect("one row");
     assert_eq!((rows.columns, rows.rows), (vec!["work_mem".to_owned()], vec![vec![Some("8MB".to_owned())]]));
 }
+
+#[test]
+fn a_schema_goes_with_what_is_in_it() {
+    let client = TestCluster::shared().client();
+    ok(&client, "create schema s1; create table s1.a(x int); create table s1.b(x int)");
+    assert_eq!(fails(&client, "create schema s1").1, "schema \"s1\" already exists");
+    assert_eq!(
+        fails(&client, "drop schema s1"),
+        (
+            "2BP01".to_owned(),
+            "cannot drop schema s1 because other objects depend on it".to_owned(),
+            Some("table s1.a depends on schema s1\ntable s1.b depends on schema s1".to_owned())
+        )
+    );
+    assert_eq!(ok(&client, "drop schema s1 cascade"), ["drop cascades to 2 other objects"]);
+    assert_eq!(fails(&client, "drop schema s1").0, "3F000");
+}
