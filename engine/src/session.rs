@@ -14,6 +14,7 @@
 
 mod block;
 mod command;
+mod copy;
 mod io;
 mod portal;
 mod prepared;
@@ -42,6 +43,7 @@ use crate::instance::Instance;
 pub use io::install_checks;
 
 use block::{Block, Ending};
+use copy::CopyIn;
 use portal::Portal;
 use run::Work;
 use statement::Source;
@@ -52,6 +54,7 @@ pub struct Session {
     // transaction, and the place in the process array last.
     portals: HashMap<String, Portal>,
     work: Work,
+    copy_in: Option<CopyIn>,
     ending: Option<Ending>,
     block: Block,
     statements: HashMap<String, Source>,
@@ -102,6 +105,7 @@ impl Session {
         let session = Self {
             portals: HashMap::new(),
             work: Work::Nothing,
+            copy_in: None,
             ending: None,
             block: Block::new(Arc::clone(&instance.cluster), backend, tablespace),
             statements: HashMap::new(),
@@ -260,6 +264,7 @@ impl Session {
     /// Something worse, with which the session ends.
     pub fn statement_failed(&mut self) -> Result<()> {
         self.work = Work::Nothing;
+        self.copy_in = None;
         self.ending = None;
         self.statement_ends();
         self.close_portals();

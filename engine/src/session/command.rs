@@ -2,15 +2,24 @@
 //! crate.
 
 use std::sync::Arc;
+use std::time::Instant;
 
-use kokkiri_parse::tree::{RawStatement, Statement};
-use kokkiri_primitives::{Error, Oid, Result, SqlState};
+use kokkiri_analyze::{ExpressionUse, Parameters, analyze_expression};
+use kokkiri_command::{CommandContext, CommandRows};
+use kokkiri_execute::execution::Execution;
+use kokkiri_execute::explain::{self, ExplainOptions, StatementTimes};
+use kokkiri_parse::tree::{DefArg, DefElem, ExecuteStmt, ExplainStmt, PrepareStmt, RawStatement, Statement};
+use kokkiri_primitives::activity::with_current;
+use kokkiri_primitives::{Error, Oid, Result, SqlState, error};
+use kokkiri_recovery::checkpoint::CheckpointRequest;
 use kokkiri_types::builtin::oid;
+use kokkiri_types::{BATCH_ROWS, Batch, PhysicalType, Value};
 
-use super::portal::Portal;
+use super::portal::{Portal, Runs};
 use super::run::Ran;
+use super::statement::{self, Prepared};
 use super::{Session, unknown_statement};
-use crate::client::{ResultColumn, RowSink};
+use crate::client::{Format, ResultColumn, RowSink};
 
 impl Session {
     /// The columns that a utility statement returns; `None` if it returns none.
@@ -33,49 +42,272 @@ impl Session {
         })
     }
 
-    /// Takes a piece of the data that COPY FROM STDIN asked for.
-    pub fn copy_data(&mut self, _data: &[u8]) -> Result<()> {
-        Err(no_copy())
-    }
-
-    /// The client has sent all COPY data.
-    pub fn copy_done(&mut self) -> Result<()> {
-        Err(no_copy())
-    }
-
-    /// The client gives COPY up.
-    pub fn copy_fail(&mut self, _reason: &str) -> Result<()> {
-        Err(no_copy())
-    }
-
     /// Runs a utility statement other than those about transactions.
     pub(super) fn run_command(
         &mut self,
-        _portal: &mut Portal,
+        portal: &mut Portal,
         raw: &Arc<RawStatement>,
-        _sink: &mut dyn RowSink,
+        sink: &mut dyn RowSink,
     ) -> Result<Ran> {
         match &raw.statement {
-            Statement::Deallocate(statement) => match &statement.name {
-                Some(name) => {
-                    self.statements.remove(name).ok_or_else(|| unknown_statement(name))?;
-                    Ok(Ran::Complete("DEALLOCATE".to_owned()))
+            Statement::Prepare(statement) => self.prepare_statement(statement, portal, raw),
+            Statement::Execute(statement) => self.execute_statement(statement, portal, sink),
+            Statement::Deallocate(statement) => {
+                let tag = match &statement.name {
+                    Some(name) => {
+                        self.statements.remove(name).ok_or_else(|| unknown_statement(name))?;
+                        "DEALLOCATE"
+                    }
+                    None => {
+                        self.statements.clear();
+                        "DEALLOCATE ALL"
+                    }
+                };
+                Ok(Ran::Complete(tag.to_owned()))
+            }
+            Statement::Explain(statement) => self.explain(statement, portal, raw, sink),
+            Statement::Copy(statement) => self.copy(statement, portal, sink),
+            Statement::CheckPoint(_) => {
+                self.instance
+                    .checkpointer
+                    .request(kokkiri_recovery::checkpoint::CheckpointRequest::COMMAND)?;
+                Ok(Ran::Complete("CHECKPOINT".to_owned()))
+            }
+            statement => {
+                let checkpoint = || self.instance.checkpointer.request(CheckpointRequest::COMMAND);
+                let mut context = CommandContext {
+                    view: self.view(),
+                    io: &self.io,
+                    session_role: self.role,
+                    in_transaction_block: self.block.is_explicit(),
+                    checkpoint: &checkpoint,
+                    notices: Vec::new(),
+                };
+                let outcome = kokkiri_command::execute(&mut context, statement);
+                let notices = std::mem::take(&mut context.notices);
+                drop(context);
+                self.notices.extend(notices);
+                let outcome = outcome?;
+                if let Some(rows) = outcome.rows {
+                    self.send_text_rows(portal, rows, sink)?;
                 }
-                None => {
-                    self.statements.clear();
-                    Ok(Ran::Complete("DEALLOCATE ALL".to_owned()))
-                }
-            },
-            _ => Err(Error::not_supported("this utility statement")),
+                Ok(Ran::Complete(outcome.tag))
+            }
         }
+    }
+
+    /// Sends the rows of SHOW and EXPLAIN.
+    fn send_text_rows(&self, portal: &mut Portal, rows: CommandRows, sink: &mut dyn RowSink) -> Result<()> {
+        let columns: Arc<[ResultColumn]> = rows.columns.iter().map(|name| text_column(name)).collect();
+        let formats = match portal.formats.len() == columns.len() {
+            true => portal.formats.clone(),
+            false => vec![Format::Text; columns.len()],
+        };
+        for chunk in rows.rows.chunks(BATCH_ROWS) {
+            let mut batch = Batch::new(columns.iter().map(|_| PhysicalType::Varlena));
+            for row in chunk {
+                for (column, field) in batch.columns.iter_mut().zip(row) {
+                    match field {
+                        Some(text) => column.push_bytes(text.as_bytes()),
+                        None => column.push_null(),
+                    }
+                }
+            }
+            batch.seal(chunk.len());
+            sink.rows(&batch, &columns, &formats, &self.io)?;
+        }
+        Ok(())
+    }
+
+    /// PREPARE.
+    fn prepare_statement(
+        &mut self,
+        statement: &PrepareStmt,
+        portal: &Portal,
+        raw: &RawStatement,
+    ) -> Result<Ran> {
+        if self.statements.contains_key(&statement.name) {
+            return Err(error!(
+                DUPLICATE_PREPARED_STATEMENT,
+                "prepared statement \"{}\" already exists", statement.name
+            ));
+        }
+        if matches!(statement.query, Statement::Transaction(_)) {
+            return Err(error!(SYNTAX_ERROR, "utility statements cannot be prepared"));
+        }
+        let view = self.view();
+        let types = statement
+            .arg_types
+            .iter()
+            .map(|name| kokkiri_analyze::resolve_type(&view, &self.io, name).map(|(oid, _)| oid))
+            .collect::<Result<Vec<_>>>()?;
+        let query =
+            RawStatement { statement: statement.query.clone(), location: raw.location, length: raw.length };
+        let source = self.prepare(Arc::new(query), Arc::clone(&portal.text), types)?;
+        self.statements.insert(statement.name.clone(), source);
+        Ok(Ran::Complete("PREPARE".to_owned()))
+    }
+
+    /// EXECUTE: the portal goes on as one of the prepared statement.
+    fn execute_statement(
+        &mut self,
+        statement: &ExecuteStmt,
+        portal: &mut Portal,
+        sink: &mut dyn RowSink,
+    ) -> Result<Ran> {
+        let Some(mut source) = self.statements.remove(&statement.name) else {
+            return Err(unknown_statement(&statement.name));
+        };
+        let bound = self.bind_execute(&mut source, statement, portal);
+        self.statements.insert(statement.name.clone(), source);
+        bound?;
+        self.run_portal(portal, None, sink)
+    }
+
+    fn bind_execute(
+        &mut self,
+        source: &mut statement::Source,
+        execute: &ExecuteStmt,
+        portal: &mut Portal,
+    ) -> Result<()> {
+        let expected = source.parameter_types.len();
+        if execute.params.len() != expected {
+            return Err(error!(
+                SYNTAX_ERROR,
+                "wrong number of parameters for prepared statement \"{}\"", execute.name
+            )
+            .detail(format!("Expected {expected} parameters but got {}.", execute.params.len())));
+        }
+        let view = self.view();
+        let mut values = Vec::with_capacity(expected);
+        for (expr, type_oid) in execute.params.iter().zip(&source.parameter_types) {
+            let usage = ExpressionUse::ExecuteParameter { type_oid: *type_oid };
+            let expr = analyze_expression(&view, &self.io, expr, None, usage)?;
+            values.push(self.evaluate(expr)?);
+        }
+        let raw = source.raw.as_ref().expect("PREPARE names a statement");
+        portal.statement = Some(execute.name.clone());
+        portal.runs = if statement::is_query(&raw.statement) {
+            let plan = source.plan(&self.facts(&view))?;
+            let spare = source.kept.as_mut().and_then(|kept| kept.spare.take());
+            Runs::Query { plan, parameters: values.into(), started: None, spare }
+        } else {
+            Runs::Utility(Arc::clone(raw))
+        };
+        Ok(())
+    }
+
+    /// The value of an expression without variables.
+    fn evaluate(&self, expr: kokkiri_analyze::tree::Expression) -> Result<Value> {
+        use kokkiri_analyze::tree::{CommandType, Query, TargetEntry};
+        let query = Query {
+            command_type: CommandType::Select,
+            target_list: vec![TargetEntry::new(expr, 1, None, false)],
+            ..Query::default()
+        };
+        let view = self.view();
+        let facts = self.facts(&view);
+        let plan = statement::plan(&facts, query, &[])?;
+        let mut execution = Execution::new(plan, &facts)?;
+        let snapshot = self.block.transaction().snapshot();
+        let batch = execution.next(&self.environment(&snapshot, &[]), 1)?;
+        let value =
+            batch.and_then(|batch| Some(batch.columns.first()?.get(batch.selection.nth(0)).to_value()));
+        value.ok_or_else(|| Error::internal("an expression has no value"))
+    }
+
+    /// EXPLAIN.
+    fn explain(
+        &mut self,
+        explain: &ExplainStmt,
+        portal: &mut Portal,
+        raw: &RawStatement,
+        sink: &mut dyn RowSink,
+    ) -> Result<Ran> {
+        let options = explain_options(&explain.options)?;
+        let inner = match &explain.query {
+            Statement::Execute(execute) => {
+                return Err(Error::not_supported(format!("EXPLAIN EXECUTE {}", execute.name)));
+            }
+            query if statement::is_query(query) => query.clone(),
+            other => {
+                return Err(Error::not_supported(format!(
+                    "EXPLAIN {}",
+                    kokkiri_command::statement_name(other)
+                )));
+            }
+        };
+        let query = Arc::new(RawStatement { statement: inner, location: raw.location, length: raw.length });
+        let view = self.view();
+        let facts = self.facts(&view);
+        let usage =
+            || with_current(|backend| backend.map(|backend| backend.usage.snapshot())).unwrap_or_default();
+        let Prepared::Query(query) = statement::prepare(&facts, &query, Parameters::none())?.0 else {
+            return Err(Error::internal("EXPLAIN of what is no query"));
+        };
+        let (before, started) = (usage(), Instant::now());
+        let plan = statement::plan(&facts, *query, &[])?;
+        let mut times = StatementTimes {
+            planning: started.elapsed(),
+            planning_usage: usage() - before,
+            ..StatementTimes::default()
+        };
+        let mut execution = Execution::new(Arc::clone(&plan), &facts)?;
+        if options.analyze {
+            execution.instrument(options.timing);
+            let snapshot = self.block.transaction().snapshot();
+            let environment = self.environment(&snapshot, &[]);
+            let started = Instant::now();
+            while execution.next(&environment, BATCH_ROWS)?.is_some() {}
+            times.execution = started.elapsed();
+            execution.end_loops();
+        }
+        let lines = explain::explain(&plan, Some(&execution), &facts, options, times)?;
+        let rows = CommandRows {
+            columns: vec!["QUERY PLAN".to_owned()],
+            rows: lines.into_iter().map(|line| vec![Some(line)]).collect(),
+        };
+        self.send_text_rows(portal, rows, sink)?;
+        Ok(Ran::Complete("EXPLAIN".to_owned()))
     }
 }
 
-fn no_copy() -> Error {
-    Error::new(SqlState::PROTOCOL_VIOLATION, "no COPY is in progress")
+/// EXPLAIN's options with their defaults: ANALYZE brings TIMING, SUMMARY and BUFFERS.
+fn explain_options(given: &[DefElem]) -> Result<ExplainOptions> {
+    let mut options = ExplainOptions::default();
+    let (mut timing, mut summary, mut buffers) = (None, None, None);
+    for option in given {
+        let on = match &option.arg {
+            None => true,
+            Some(DefArg::Boolean(on)) => *on,
+            Some(DefArg::Integer(number)) => *number != 0,
+            Some(DefArg::String(word)) => kokkiri_primitives::settings::parse_bool(word)
+                .ok_or_else(|| error!(SYNTAX_ERROR, "{} requires a Boolean value", option.name))?,
+            Some(_) => return Err(error!(SYNTAX_ERROR, "{} requires a Boolean value", option.name)),
+        };
+        match option.name.as_str() {
+            "analyze" => options.analyze = on,
+            "verbose" => options.verbose = on,
+            "costs" => options.costs = on,
+            "buffers" => buffers = Some(on),
+            "timing" => timing = Some(on),
+            "summary" => summary = Some(on),
+            "wal" | "settings" | "memory" | "serialize" | "generic_plan" | "format" => {
+                return Err(Error::not_supported(format!("EXPLAIN option {}", option.name.to_uppercase())));
+            }
+            other => return Err(error!(SYNTAX_ERROR, "unrecognized EXPLAIN option \"{other}\"")),
+        }
+    }
+    if timing == Some(true) && !options.analyze {
+        return Err(error!(INVALID_PARAMETER_VALUE, "EXPLAIN option TIMING requires ANALYZE"));
+    }
+    options.timing = timing.unwrap_or(options.analyze);
+    options.summary = summary.unwrap_or(options.analyze);
+    options.buffers = buffers.unwrap_or(options.analyze);
+    Ok(options)
 }
 
-fn text_column(name: &str) -> ResultColumn {
+pub(super) fn text_column(name: &str) -> ResultColumn {
     ResultColumn {
         name: name.into(),
         table: Oid::INVALID,
@@ -85,4 +317,8 @@ fn text_column(name: &str) -> ResultColumn {
         typmod: -1,
         rendered: false,
     }
+}
+
+pub(super) fn no_copy() -> Error {
+    Error::new(SqlState::PROTOCOL_VIOLATION, "no COPY is in progress")
 }

@@ -12,6 +12,7 @@ use kokkiri_plan::plan::PlannedStatement;
 use kokkiri_transaction::SnapshotGuard;
 use kokkiri_types::Value;
 
+use super::copy::CopyOut;
 use crate::client::{Format, ResultColumn};
 
 /// What a portal runs.
@@ -20,11 +21,12 @@ pub enum Runs {
     Query {
         plan: Arc<PlannedStatement>,
         parameters: Arc<[Value]>,
-        started: Option<Started>,
+        started: Option<Box<Started>>,
         /// An execution of the plan that has run before and can run again.
-        spare: Option<Execution>,
+        spare: Option<Box<Execution>>,
     },
     Utility(Arc<RawStatement>),
+    CopyOut(Box<CopyOut>),
 }
 
 /// A query that has begun.

@@ -8,6 +8,7 @@ use std::sync::Arc;
 use kokkiri_analyze::Parameters;
 use kokkiri_analyze::tree::{CommandType, Query, TargetEntry};
 use kokkiri_catalog::view::CatalogView;
+use kokkiri_functions::system::text_form;
 use kokkiri_parse::tree::{RawStatement, Statement};
 use kokkiri_primitives::{Error, Oid, Result, SqlState, error};
 use kokkiri_types::Value;
@@ -156,7 +157,8 @@ impl Session {
         };
         let read = |(index, (type_oid, value)): (usize, (&Oid, &Option<&[u8]>))| {
             let Some(bytes) = value else { return Ok(Value::Null) };
-            let value = parameter_value(*type_oid, bytes, format(index)?, &self.io);
+            let view = self.block.transaction_if_running().map(|_| self.view());
+            let value = parameter_value(view.as_ref(), *type_oid, bytes, format(index)?, &self.io);
             value.map_err(|error| {
                 let portal = if request.portal.is_empty() {
                     "unnamed portal".to_owned()
@@ -204,13 +206,19 @@ impl Session {
 }
 
 /// Reads a parameter's value as the client sent it.
-fn parameter_value(type_oid: Oid, bytes: &[u8], format: Format, settings: &IoSettings) -> Result<Value> {
+fn parameter_value(
+    view: Option<&CatalogView<'_>>,
+    type_oid: Oid,
+    bytes: &[u8],
+    format: Format,
+    settings: &IoSettings,
+) -> Result<Value> {
     match format {
         Format::Binary => io::input_binary(type_oid, -1, bytes, settings),
         Format::Text => {
             let text = std::str::from_utf8(bytes)
                 .map_err(|invalid| crate::client::invalid_encoding(bytes, invalid.valid_up_to()))?;
-            io::input_text(type_oid, -1, text, settings)
+            text_form::input_text(view, type_oid, -1, text, settings)
         }
     }
 }
@@ -232,7 +240,7 @@ pub(super) fn query_columns(view: &CatalogView<'_>, query: &Query) -> Result<Opt
             type_oid,
             type_length: info.length,
             typmod: entry.expr.typmod(),
-            rendered: false,
+            rendered: text_form::needs_catalog(type_oid),
         })
     };
     let shown = list.iter().filter(|entry| !entry.resjunk);

@@ -7,23 +7,26 @@ use std::collections::VecDeque;
 use std::sync::Arc;
 
 use kokkiri_analyze::Parameters;
+use kokkiri_catalog::view::CatalogView;
 use kokkiri_execute::context::Environment;
 use kokkiri_execute::execution::Execution;
+use kokkiri_functions::system::text_form;
 use kokkiri_parse::tree::{RawStatement, Statement};
 use kokkiri_primitives::Result;
 use kokkiri_transaction::Snapshot;
-use kokkiri_types::{BATCH_ROWS, Value};
+use kokkiri_types::io::IoSettings;
+use kokkiri_types::{BATCH_ROWS, Batch, PhysicalType, Value};
 
 use super::portal::{Portal, Runs, Started};
 use super::statement::{self, Prepared};
 use super::transaction::{Outcome, ends_failed_block};
 use super::{Session, failed_block, unknown_portal};
-use crate::client::{Format, Progress, RowSink};
+use crate::client::{Format, Progress, ResultColumn, RowSink};
 
 /// What the session is at.
 pub enum Work {
     Nothing,
-    Query(QueryWork),
+    Query(Box<QueryWork>),
     Execute {
         portal: String,
         /// Rows still to be given out; `None` for all.
@@ -64,12 +67,12 @@ impl Session {
         let parsed = kokkiri_parse::parse_with_notices(text, &mut notices);
         self.notices.extend(notices);
         let statements = VecDeque::from(parsed?);
-        self.work = Work::Query(QueryWork {
+        self.work = Work::Query(Box::new(QueryWork {
             text: Arc::clone(text),
             empty: statements.is_empty(),
             statements,
             running: None,
-        });
+        }));
         Ok(())
     }
 
@@ -260,7 +263,12 @@ impl Session {
     }
 
     /// Lets a portal run until it is complete, its limit is reached, or the sink is full.
-    fn run_portal(&mut self, portal: &mut Portal, limit: Option<u64>, sink: &mut dyn RowSink) -> Result<Ran> {
+    pub(super) fn run_portal(
+        &mut self,
+        portal: &mut Portal,
+        limit: Option<u64>,
+        sink: &mut dyn RowSink,
+    ) -> Result<Ran> {
         match &mut portal.runs {
             Runs::Empty => Ok(Ran::Complete(String::new())),
             Runs::Query { .. } => self.run_query(portal, limit, sink),
@@ -268,6 +276,7 @@ impl Session {
                 let raw = Arc::clone(raw);
                 self.run_utility(portal, &raw, sink)
             }
+            Runs::CopyOut(_) => self.go_on_copying_out(portal, sink),
         }
     }
 
@@ -285,14 +294,14 @@ impl Session {
             let execution = match spare.take() {
                 Some(mut execution) => {
                     execution.restart(&self.environment(&snapshot, parameters))?;
-                    execution
+                    *execution
                 }
                 None => {
                     let view = self.view();
                     Execution::new(Arc::clone(&plan), &self.facts(&view))?
                 }
             };
-            *started = Some(Started { execution, snapshot });
+            *started = Some(Box::new(Started { execution, snapshot }));
         }
         let running = started.as_mut().expect("just started");
         let environment = self.environment(&running.snapshot, parameters);
@@ -304,7 +313,10 @@ impl Session {
             let demand = left.map_or(BATCH_ROWS, |left| left.min(BATCH_ROWS as u64) as usize);
             let Some(batch) = running.execution.next(&environment, demand)? else { break };
             if let Some(columns) = &portal.columns {
-                sink.rows(batch, columns, &portal.formats, &self.io)?;
+                match render(&self.view(), &self.io, batch, columns, &portal.formats)? {
+                    Some(rendered) => sink.rows(&rendered, columns, &portal.formats, &self.io)?,
+                    None => sink.rows(batch, columns, &portal.formats, &self.io)?,
+                }
                 let rows = batch.len() as u64;
                 portal.rows += rows;
                 left = left.map(|left| left - rows);
@@ -318,15 +330,19 @@ impl Session {
             Some(_) => portal.rows,
             None => running.execution.processed(),
         };
-        if let Some(Started { execution, .. }) = started.take()
+        if let Some(ended) = started.take()
             && let Some(source) = portal.statement.as_ref().and_then(|name| self.statements.get_mut(name))
         {
-            source.give_back(execution);
+            source.give_back(ended.execution);
         }
         Ok(Ran::Complete(statement::query_tag(&plan, processed)))
     }
 
-    fn environment<'a>(&'a self, snapshot: &'a Snapshot, parameters: &'a [Value]) -> Environment<'a> {
+    pub(super) fn environment<'a>(
+        &'a self,
+        snapshot: &'a Snapshot,
+        parameters: &'a [Value],
+    ) -> Environment<'a> {
         Environment {
             call: self.call_context(),
             settings: &self.settings,
@@ -391,4 +407,37 @@ impl Session {
             sink.command_complete(&tag);
         }
     }
+}
+
+/// The batch with the columns as text whose text forms take the catalog to make; `None` if there are none.
+fn render(
+    view: &CatalogView<'_>,
+    io: &IoSettings,
+    batch: &Batch,
+    columns: &[ResultColumn],
+    formats: &[Format],
+) -> Result<Option<Batch>> {
+    let renders = |at: usize| columns[at].rendered && formats[at] == Format::Text;
+    if !(0..columns.len()).any(renders) {
+        return Ok(None);
+    }
+    let mut rendered = Batch::new((0..columns.len()).map(|at| match renders(at) {
+        true => PhysicalType::Varlena,
+        false => batch.columns[at].vector().physical(),
+    }));
+    let mut text = Vec::new();
+    for row in batch.selection.iter() {
+        for (at, column) in rendered.columns.iter_mut().enumerate() {
+            let value = batch.columns[at].get(row);
+            if renders(at) && !value.is_null() {
+                text.clear();
+                text_form::output_text(Some(view), columns[at].type_oid, value, io, &mut text)?;
+                column.push_bytes(&text);
+            } else {
+                column.push(value);
+            }
+        }
+    }
+    rendered.seal(batch.len());
+    Ok(Some(rendered))
 }

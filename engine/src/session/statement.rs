@@ -42,7 +42,7 @@ pub struct Source {
 pub struct KeptPlan {
     pub plan: Arc<PlannedStatement>,
     /// An execution of the plan that nobody uses at the moment.
-    pub spare: Option<Execution>,
+    pub spare: Option<Box<Execution>>,
     made_under: Circumstances,
 }
 
@@ -72,7 +72,7 @@ impl Source {
         if let Some(kept) = &mut self.kept
             && Arc::ptr_eq(&kept.plan, execution.statement())
         {
-            kept.spare = Some(execution);
+            kept.spare = Some(Box::new(execution));
         }
     }
 }

@@ -15,7 +15,6 @@ mod alter;
 mod comment;
 mod constraint;
 mod context;
-pub mod copy;
 mod describe;
 mod drop;
 mod foreign_key;

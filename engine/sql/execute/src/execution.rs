@@ -28,7 +28,7 @@ pub struct Execution {
 
 /// Names and volatilities of the functions that a statement calls, read while it is built.
 #[derive(Debug, Default)]
-struct KnownFunctions(std::collections::HashMap<Oid, (String, bool)>);
+pub(crate) struct KnownFunctions(std::collections::HashMap<Oid, (String, bool)>);
 
 impl FunctionNames for KnownFunctions {
     fn function_name(&self, oid: Oid) -> String {
@@ -154,6 +154,18 @@ impl Execution {
             return Ok(None);
         }
         Ok(Some(&self.batch))
+    }
+
+    /// The execution is over: what its nodes have noted of their last loops is complete.
+    pub fn end_loops(&mut self) {
+        fn visit(node: &mut Node) {
+            if let Some(instrumentation) = &mut node.instrumentation {
+                instrumentation.end_loop();
+            }
+            node.for_each_child_mut(&mut |child| visit(child));
+        }
+        visit(&mut self.root);
+        self.state.subplans.iter_mut().flatten().for_each(|plan| visit(plan));
     }
 
     /// Rows inserted, updated or deleted so far.

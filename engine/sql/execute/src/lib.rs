@@ -10,6 +10,7 @@
 pub mod catalog;
 mod constraint;
 pub mod context;
+pub mod copy;
 pub mod cross_type;
 pub mod execution;
 pub mod explain;

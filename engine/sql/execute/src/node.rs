@@ -24,6 +24,7 @@ pub mod nest_loop;
 pub mod result;
 pub mod scan;
 pub mod sort;
+pub mod target;
 pub mod unique;
 
 use std::time::{Duration, Instant};

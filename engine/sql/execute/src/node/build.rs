@@ -7,7 +7,7 @@ use kokkiri_access::btree::scan_key::{Direction, Strategy};
 use kokkiri_access::heap::RowLockMode;
 use kokkiri_access::relation::Relation;
 use kokkiri_analyze::tree::{CommandType, Expression, RteKind, TargetEntry};
-use kokkiri_catalog::entries::{ConstraintKind, IndexEntry, RelationEntry};
+use kokkiri_catalog::entries::{IndexEntry, RelationEntry};
 use kokkiri_functions::{aggregate as find_aggregate, not_built};
 use kokkiri_plan::lookup::CatalogFacts;
 use kokkiri_plan::plan::*;
@@ -24,14 +24,14 @@ use super::limit::Limit;
 use super::lock_rows::{LockRows, Mark};
 use super::material::Material;
 use super::merge_join::{Key as MergeKey, MergeJoin as MergeJoinOperator};
-use super::modify_table::{ModifyTable as ModifyOperator, TargetIndex};
+use super::modify_table::ModifyTable as ModifyOperator;
 use super::nest_loop::NestLoop as NestLoopOperator;
 use super::result::{ProjectSet, ResultNode as ResultOperator, SetItem, set_function};
 use super::scan::{Fetched, Growth, SeqScan, TidScan};
 use super::sort::{Key as SortKeyOf, Sort};
+use super::target::{checks, foreign_keys, target_indexes};
 use super::unique::Unique;
 use super::{Node, Operator};
-use crate::constraint::{Checks, ForeignKeyCheck, ForeignKeys};
 use crate::context::Context;
 use crate::cross_type::cross_type;
 use crate::expression::compile::{FunctionNames, physical_of};
@@ -724,9 +724,9 @@ impl Builder<'_> {
             recheck,
             new_columns: modify.new_columns.clone(),
             ctid_column: modify.ctid_column,
-            indexes: self.target_indexes(&entry, &row_scope)?,
-            checks: self.checks(&entry, &row_scope, &table_types)?,
-            foreign_keys: self.foreign_keys(&entry, modify.operation)?,
+            indexes: target_indexes(&entry, &row_scope)?,
+            checks: checks(&entry, &row_scope, &table_types)?,
+            foreign_keys: foreign_keys(self.facts, &entry, modify.operation)?,
             relation,
             returning,
             input_types,
@@ -739,106 +739,6 @@ impl Builder<'_> {
             row: Vec::new(),
             scratch: Batch::default(),
         }))
-    }
-
-    fn target_indexes(&self, entry: &RelationEntry, scope: &Scope) -> Result<Vec<TargetIndex>> {
-        entry
-            .indexes
-            .iter()
-            .map(|index| {
-                let decode = |text: &Option<Arc<str>>| -> Result<Vec<Expression>> {
-                    text.as_deref().map_or(Ok(Vec::new()), decode_expressions)
-                };
-                Ok(TargetIndex {
-                    index: Arc::clone(&index.descriptor),
-                    expressions: decode(&index.expressions)?
-                        .iter()
-                        .map(|expr| Compiler::compile(scope, expr))
-                        .collect::<Result<_>>()?,
-                    predicate: Filter::compile(scope, &decode(&index.predicate)?)?,
-                })
-            })
-            .collect()
-    }
-
-    fn checks(&self, entry: &RelationEntry, scope: &Scope, types: &[PhysicalType]) -> Result<Checks> {
-        let not_null = entry
-            .relation
-            .tuple_desc
-            .iter()
-            .enumerate()
-            .filter(|(_, attribute)| attribute.not_null && !attribute.dropped)
-            .map(|(at, _)| at)
-            .collect();
-        let mut checks = Vec::new();
-        for constraint in entry.constraints.iter().filter(|c| c.kind == ConstraintKind::Check && c.enforced) {
-            for expr in constraint.check.as_deref().map_or(Ok(Vec::new()), decode_expressions)? {
-                checks.push((constraint.name.to_string(), Compiler::compile(scope, &expr)?));
-            }
-        }
-        // By name, as PostgreSQL checks them.
-        checks.sort_by(|a: &(String, _), b| a.0.cmp(&b.0));
-        Ok(Checks { not_null, checks, types: types.to_vec() })
-    }
-
-    fn foreign_keys(&self, entry: &RelationEntry, operation: CommandType) -> Result<ForeignKeys> {
-        let mut keys = ForeignKeys::default();
-        let columns = |numbers: &[i16]| numbers.iter().map(|number| *number as usize - 1).collect::<Vec<_>>();
-        if operation != CommandType::Delete {
-            for constraint in
-                entry.constraints.iter().filter(|c| c.kind == ConstraintKind::Foreign && c.enforced)
-            {
-                let Some(foreign) = &constraint.foreign else { continue };
-                if constraint.deferred {
-                    return Err(Error::not_supported("a deferred foreign key"));
-                }
-                let other = self.facts.relation(foreign.relation)?;
-                let index = other.indexes.iter().find(|index| Some(index.oid) == constraint.index);
-                let own = columns(&constraint.key);
-                keys.referencing.push(ForeignKeyCheck {
-                    constraint: Arc::clone(constraint),
-                    index: index.map(|index| Arc::clone(&index.descriptor)),
-                    other_side_types: own.iter().map(|at| entry.relation.tuple_desc[*at].type_oid).collect(),
-                    own,
-                    others: columns(&foreign.key),
-                    other: Arc::clone(&other.relation),
-                    match_kind: foreign.match_kind,
-                    on_update: foreign.on_update,
-                    on_delete: foreign.on_delete,
-                });
-            }
-        }
-        if operation != CommandType::Insert {
-            for constraint in entry.referenced_by.iter().filter(|c| c.enforced) {
-                let Some(foreign) = &constraint.foreign else { continue };
-                if constraint.deferred {
-                    return Err(Error::not_supported("a deferred foreign key"));
-                }
-                let other = self.facts.relation(constraint.relation)?;
-                let own = columns(&foreign.key);
-                let others = columns(&constraint.key);
-                let index = other.indexes.iter().find(|index| {
-                    index.is_valid
-                        && index.predicate.is_none()
-                        && index.columns.first().is_some_and(|first| constraint.key.contains(first))
-                });
-                let index = index.filter(|index| {
-                    constraint.key.iter().all(|key| index.columns[..index.key_count].contains(key))
-                });
-                keys.referenced.push(ForeignKeyCheck {
-                    constraint: Arc::clone(constraint),
-                    index: index.map(|index| Arc::clone(&index.descriptor)),
-                    other_side_types: own.iter().map(|at| entry.relation.tuple_desc[*at].type_oid).collect(),
-                    own,
-                    others,
-                    other: Arc::clone(&other.relation),
-                    match_kind: foreign.match_kind,
-                    on_update: foreign.on_update,
-                    on_delete: foreign.on_delete,
-                });
-            }
-        }
-        Ok(keys)
     }
 }
 
@@ -856,14 +756,6 @@ fn constant_limit(offset: &Option<Expression>, count: &Option<Expression>) -> Op
         None => 0,
     };
     value(count.as_ref()?)?.checked_add(skipped)
-}
-
-/// Expressions as the catalog stores them, over relation number one.
-fn decode_expressions(text: &str) -> Result<Vec<Expression>> {
-    let broken = |error| Error::data_corrupted(format!("could not read a stored expression: {error}"));
-    serde_json::from_str(text)
-        .or_else(|_| serde_json::from_str::<Expression>(text).map(|expr| vec![expr]))
-        .map_err(broken)
 }
 
 /// An index-only scan's plan with its columns named as the table's again.

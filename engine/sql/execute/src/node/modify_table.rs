@@ -10,13 +10,14 @@ use std::sync::Arc;
 
 use kokkiri_access::btree::{self, Conflict, InsertOutcome, Tree, UniqueCheck};
 use kokkiri_access::heap::{Heap, InsertOptions, NewValue, RowLock, RowLockMode, TupleFetch, Unchanged};
-use kokkiri_access::relation::{IndexDescriptor, IndexKey, Relation};
+use kokkiri_access::relation::{IndexDescriptor, Relation};
 use kokkiri_analyze::tree::CommandType;
 use kokkiri_primitives::activity::check_for_interrupts;
 use kokkiri_primitives::{Error, ItemPointer, Result, SqlState};
 use kokkiri_transaction::{Visibility, WaitPolicy};
-use kokkiri_types::{BATCH_ROWS, Batch, PhysicalType, Selection, Value, ValueRef};
+use kokkiri_types::{BATCH_ROWS, Batch, PhysicalType, Value, ValueRef};
 
+use super::target::{WrittenRow, enter_row};
 use super::{Node, Operator};
 use crate::constraint::{Checks, ForeignKeys, describe_key};
 use crate::context::Context;
@@ -94,38 +95,8 @@ impl ModifyTable {
         tid: ItemPointer,
         is_update: bool,
     ) -> Result<()> {
-        if self.indexes.is_empty() {
-            return Ok(());
-        }
-        let needs_row =
-            self.indexes.iter().any(|target| !target.expressions.is_empty() || !target.predicate.is_empty());
-        if needs_row {
-            fill_scratch(&mut self.scratch, &self.table_types, &self.row);
-        }
-        for target in &mut self.indexes {
-            if !target.predicate.is_empty() {
-                self.scratch.selection.set_all(1);
-                target.predicate.apply(context, &mut self.scratch)?;
-                if self.scratch.is_empty() {
-                    continue;
-                }
-            }
-            self.scratch.selection.set_all(1);
-            let mut computed: Vec<Value> = Vec::new();
-            let all = Selection::all(1);
-            for program in &mut target.expressions {
-                computed.push(program.evaluate(context, &self.scratch.columns, &all)?.get(0).to_value());
-            }
-            let mut values: Vec<ValueRef<'_>> = Vec::with_capacity(target.index.columns.len());
-            for column in &target.index.columns {
-                values.push(match column.key {
-                    IndexKey::Attribute(at) => self.row[usize::from(at)].as_ref(),
-                    IndexKey::Expression(at) => computed[usize::from(at)].as_ref(),
-                });
-            }
-            insert_index_entry(context, heap, target, &values, tid, is_update)?;
-        }
-        Ok(())
+        let written = WrittenRow { row: &self.row, types: &self.table_types, tid, is_update };
+        enter_row(context, heap, &mut self.indexes, &mut self.scratch, &written)
     }
 
     fn update_row(&mut self, context: &mut Context<'_>, mut tid: ItemPointer) -> Result<Option<ItemPointer>> {
@@ -156,10 +127,10 @@ impl ModifyTable {
                 .collect();
             let unchanged = match heap.update(tid, &values)? {
                 Ok(updated) => {
-                    if !updated.is_hot && !self.indexes.is_empty() || self.returning.is_some() {
-                        if let Some(new) = self.read_row(context, &heap, updated.tid, &Visibility::Any)? {
-                            self.row = new;
-                        }
+                    if (!updated.is_hot && !self.indexes.is_empty() || self.returning.is_some())
+                        && let Some(new) = self.read_row(context, &heap, updated.tid, &Visibility::Any)?
+                    {
+                        self.row = new;
                     }
                     if !updated.is_hot {
                         self.insert_index_entries(context, &heap, updated.tid, true)?;
@@ -365,7 +336,7 @@ pub fn lock_latest(
     }
 }
 
-fn fill_scratch(scratch: &mut Batch, types: &[PhysicalType], row: &[Value]) {
+pub(super) fn fill_scratch(scratch: &mut Batch, types: &[PhysicalType], row: &[Value]) {
     prepare(scratch, types);
     for (column, value) in scratch.columns.iter_mut().zip(row) {
         column.push(value.as_ref());
@@ -373,7 +344,7 @@ fn fill_scratch(scratch: &mut Batch, types: &[PhysicalType], row: &[Value]) {
     scratch.seal(1);
 }
 
-fn insert_index_entry(
+pub(super) fn insert_index_entry(
     context: &Context<'_>,
     heap: &Heap<'_>,
     target: &TargetIndex,
