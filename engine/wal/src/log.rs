@@ -174,7 +174,7 @@ impl Wal {
             .detail("The WAL segment size must be a power of two between 1 MB and 1 GB.")
         })?;
         Ok(Arc::new(Self {
-            files: SegmentFiles::new(fs, geometry, options),
+            files: SegmentFiles::new(fs, geometry, poison, options),
             geometry,
             system_identifier: options.system_identifier,
             timeline: AtomicU32::new(0),

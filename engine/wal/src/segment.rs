@@ -12,6 +12,7 @@ use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use kokkiri_primitives::activity::{WaitEvent, blocking};
 use kokkiri_primitives::error::{Error, Result};
 use kokkiri_primitives::ids::{Lsn, TimelineId};
+use kokkiri_storage::Poison;
 use kokkiri_storage::file::{File, FileSystem, OpenOptions};
 use parking_lot::Mutex;
 
@@ -37,6 +38,7 @@ pub struct SegmentFiles {
     fs: Arc<dyn FileSystem>,
     geometry: Geometry,
     fsync: AtomicBool,
+    poison: &'static Poison,
     init_zero: bool,
     recycle: bool,
     /// Held while a segment gets its name.
@@ -46,9 +48,15 @@ pub struct SegmentFiles {
 }
 
 impl SegmentFiles {
-    pub fn new(fs: Arc<dyn FileSystem>, geometry: Geometry, options: &WalOptions) -> Self {
+    pub fn new(
+        fs: Arc<dyn FileSystem>,
+        geometry: Geometry,
+        poison: &'static Poison,
+        options: &WalOptions,
+    ) -> Self {
         Self {
             fs,
+            poison,
             geometry,
             fsync: AtomicBool::new(options.fsync),
             init_zero: options.init_zero,
@@ -138,7 +146,8 @@ impl SegmentFiles {
             let mut error = Error::file_access("rename file", from, &cause);
             let message = error.message().replace(&format!("\"{from}\""), &format!("\"{from}\" to \"{to}\""));
             error.fields_mut().message = message;
-            error
+            // Named, but perhaps not for good: nobody may put records there.
+            if self.exists(to).unwrap_or(true) { self.poison.panic_with(error) } else { error }
         })
     }
 
