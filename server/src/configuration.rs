@@ -30,6 +30,8 @@ pub fn load(
     command_line: &[(String, String)],
     mut settings: ServerSettings,
 ) -> Result<ServerSettings> {
+    // PostgreSQL raises the built-in 100kB to this where the platform's stacks allow it; ours are made to fit.
+    apply(&mut settings, "max_stack_depth", "2MB", Source::Default, None)?;
     let mut assignments = Vec::new();
     read_file(&data_directory.join("postgresql.conf"), 0, &mut assignments)?;
     let automatic = data_directory.join("postgresql.auto.conf");

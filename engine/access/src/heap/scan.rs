@@ -191,7 +191,8 @@ impl Scan {
             }
         }
         toast::store::fetch_deferred(heap, &self.deferred, &mut batch.columns)?;
-        batch.seal(self.tids.len());
+        // The caller may have columns of its own behind these, to be filled by the places of the rows.
+        batch.selection.set_all(self.tids.len());
         Ok(self.tids.len())
     }
 
