@@ -12,7 +12,7 @@ import pytest
 HERE = os.path.dirname(os.path.abspath(__file__))
 sys.path.insert(0, HERE)
 
-from servers import known_gaps, server_class  # noqa: E402
+from servers import forget_gaps, known_gaps, server_class  # noqa: E402
 
 SETTINGS = ["max_parallel_workers_per_gather=0", "TimeZone=UTC", "autovacuum=off", "jit=off", "deadlock_timeout=200ms",
             "max_prepared_transactions=0", "log_min_messages=fatal"]
@@ -21,6 +21,7 @@ SETTINGS = ["max_parallel_workers_per_gather=0", "TimeZone=UTC", "autovacuum=off
 def pytest_addoption(parser):
     parser.addoption("--witness", action="store_true", default=bool(os.environ.get("WITNESS")),
                      help="run against real PostgreSQL 18, from which the expectations come")
+    parser.addoption("--shrink", action="store_true", help="take what passes out of expected_failures.txt")
 
 
 def pytest_collection_modifyitems(config, items):
@@ -30,7 +31,14 @@ def pytest_collection_modifyitems(config, items):
     for item in items:
         name = f"{os.path.basename(item.location[0])}::{item.name}"
         if name in gaps:
-            item.add_marker(pytest.mark.xfail(reason=gaps[name], strict=True))
+            item.add_marker(pytest.mark.xfail(reason=gaps[name], strict=not config.getoption("--shrink")))
+
+
+def pytest_terminal_summary(terminalreporter, config):
+    if config.getoption("--shrink"):
+        for report in terminalreporter.getreports("xpassed"):
+            path, _, name = report.nodeid.partition("::")
+            forget_gaps(os.path.basename(os.path.dirname(path)), [f"{os.path.basename(path)}::{name}"])
 
 
 @pytest.fixture(scope="session")
