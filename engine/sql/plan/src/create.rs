@@ -620,7 +620,7 @@ impl Root<'_, '_> {
         ) && made.plan.children().is_empty();
         if !can_project {
             // A Result computes the column from the others.
-            let old = std::mem::replace(&mut made.plan.target_list, Vec::new());
+            let old = std::mem::take(&mut made.plan.target_list);
             let exprs = made.exprs.clone();
             let mut inner = made.plan.clone();
             inner.target_list = old;

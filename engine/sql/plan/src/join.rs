@@ -171,7 +171,7 @@ impl Root<'_, '_> {
                 // both inputs have a part of the right side, and the left is not touched.
                 let both = special.min_right.overlaps(a) && special.min_right.overlaps(b);
                 let touches_left = joined.overlaps(&special.syntactic_left);
-                if special.min_right.overlaps(&joined) && !(both && !touches_left) {
+                if special.min_right.overlaps(&joined) && (!both || touches_left) {
                     // An outer join nested in this one's right side may still come first.
                     if special.join_type == JoinType::Semi || !joined.is_subset_of(&special.syntactic_right) {
                         return None;
@@ -482,8 +482,7 @@ impl Root<'_, '_> {
         let clauses: Vec<Rc<Clause>> =
             pair.clauses.iter().filter(|clause| !checked(clause)).cloned().collect();
         let semi_like = pair.inner_unique || matches!(pair.join_type, JoinType::Semi | JoinType::Anti);
-        let tuples;
-        if semi_like {
+        let tuples = if semi_like {
             let mut matched = (outer_rows * pair.factors.outer_match_fraction).round_ties_even();
             let mut unmatched = outer_rows - matched;
             let fraction = 2.0 / (pair.factors.match_count + 1.0);
@@ -507,14 +506,14 @@ impl Root<'_, '_> {
                 }
                 run += matched.max(0.0) * rescan_run * fraction + unmatched.max(0.0) * rescan_run;
             }
-            tuples = visited;
+            visited
         } else {
             run += inner_run;
             if outer.rows > 1.0 {
                 run += (outer.rows - 1.0) * rescan_run;
             }
-            tuples = outer_rows * inner_rows;
-        }
+            outer_rows * inner_rows
+        };
         let qual = Self::clause_cost(&clauses);
         startup += qual.startup;
         run += (p.cpu_tuple_cost + qual.per_tuple) * tuples;
@@ -611,8 +610,7 @@ impl Root<'_, '_> {
         }
         let hash_cost = Self::clause_cost(hash_clauses);
         let other_cost = Self::clause_cost(pair.clauses) - hash_cost;
-        let tuples;
-        if pair.inner_unique || matches!(pair.join_type, JoinType::Semi | JoinType::Anti) {
+        let tuples = if pair.inner_unique || matches!(pair.join_type, JoinType::Semi | JoinType::Anti) {
             let matched = (outer.rows * pair.factors.outer_match_fraction).round_ties_even();
             let fraction = 2.0 / (pair.factors.match_count + 1.0);
             startup += hash_cost.startup;
@@ -621,12 +619,12 @@ impl Root<'_, '_> {
                 * (outer.rows - matched)
                 * clamp_rows(inner.rows / virtual_buckets)
                 * 0.05;
-            tuples = if pair.join_type == JoinType::Anti { outer.rows - matched } else { matched };
+            if pair.join_type == JoinType::Anti { outer.rows - matched } else { matched }
         } else {
             startup += hash_cost.startup;
             run += hash_cost.per_tuple * outer.rows * clamp_rows(inner.rows * bucket) * 0.5;
-            tuples = self.approximate_rows(outer, inner, hash_clauses)?;
-        }
+            self.approximate_rows(outer, inner, hash_clauses)?
+        };
         startup += other_cost.startup;
         run += (p.cpu_tuple_cost + other_cost.per_tuple) * tuples;
         let join = JoinPath {
@@ -668,8 +666,9 @@ impl Root<'_, '_> {
             .clauses
             .iter()
             .filter(|clause| {
-                !clause.merge_families.is_empty()
-                    && !(is_outer && clause.is_pushed_down(pair.joined))
+                let belongs = !is_outer || !clause.is_pushed_down(pair.joined);
+                belongs
+                    && !clause.merge_families.is_empty()
                     && clause.sides(pair.outer, pair.inner).is_some()
                     && clause.left_class.get().is_some()
             })

@@ -54,12 +54,15 @@ pub struct RelationSize {
     pub all_visible_fraction: f64,
 }
 
+/// Statistics of columns (relation, attribute) that were asked for.
+type KnownStatistics = HashMap<(Oid, i16), Option<Arc<ColumnStatistics>>>;
+
 pub struct Lookup<'a> {
     pub facts: &'a dyn CatalogFacts,
     /// Values of the statement's parameters, for a custom plan.
     pub bound: &'a [Value],
     cpu_operator_cost: f64,
-    statistics: RefCell<HashMap<(Oid, i16), Option<Arc<ColumnStatistics>>>>,
+    statistics: RefCell<KnownStatistics>,
 }
 
 impl<'a> Lookup<'a> {
@@ -329,8 +332,7 @@ impl<'a> Lookup<'a> {
         match expr {
             Expression::FuncExpr(function) if function.returns_set => {
                 // generate_series says how many, when it is called with constants.
-                let numbers: Option<Vec<f64>> =
-                    function.args.iter().map(|arg| constant_number(arg)).collect();
+                let numbers: Option<Vec<f64>> = function.args.iter().map(constant_number).collect();
                 if matches!(function.funcid.0, 1066..=1069 | 3259 | 3260)
                     && let Some(numbers) = numbers
                     && let [start, stop, rest @ ..] = numbers.as_slice()

@@ -106,7 +106,7 @@ impl Root<'_, '_> {
     /// Hands every condition to the relation or join it belongs to.
     pub fn distribute_quals(&mut self) -> Result<()> {
         let tree = std::mem::replace(&mut self.tree, JoinTree::Relation(0));
-        let result = self.deconstruct(&tree, &[]);
+        let result = self.deconstruct(&tree);
         self.tree = tree;
         result?;
         for clause in self.base_implied_equalities()? {
@@ -127,14 +127,14 @@ impl Root<'_, '_> {
         Ok(())
     }
 
-    /// Walks the tree; `nullable` lists the outer joins whose null-extended side this node is on.
-    fn deconstruct(&mut self, tree: &JoinTree, nullable: &[u32]) -> Result<()> {
+    /// Walks the tree.
+    fn deconstruct(&mut self, tree: &JoinTree) -> Result<()> {
         stack::check_depth()?;
         match tree {
             JoinTree::Relation(_) => Ok(()),
             JoinTree::From { items, quals } => {
                 for item in items {
-                    self.deconstruct(item, nullable)?;
+                    self.deconstruct(item)?;
                 }
                 let scope = tree.relids(true);
                 for qual in quals {
@@ -143,8 +143,8 @@ impl Root<'_, '_> {
                 Ok(())
             }
             JoinTree::Join(join) => {
-                self.deconstruct(&join.left, nullable)?;
-                self.deconstruct(&join.right, nullable)?;
+                self.deconstruct(&join.left)?;
+                self.deconstruct(&join.right)?;
                 let scope = tree.relids(true);
                 if join.join_type == JoinType::Inner {
                     for qual in &join.quals {
