@@ -10,7 +10,7 @@ Kokkiri is PostgreSQL's architecture rebuilt in Rust.
 Usage:
   kokkiri [serve] [-D DIR] [-p PORT] [-k SOCKETDIR] [-c NAME=VALUE]...
   kokkiri init -D DIR [-U SUPERUSER] [-A METHOD] [--pwfile FILE] [--no-data-checksums]
-  kokkiri ctl start|stop|restart|reload|status -D DIR [-m smart|fast|immediate] [-- SERVE OPTIONS]
+  kokkiri ctl start|stop|restart|reload|status -D DIR [-m smart|fast|immediate] [-l LOGFILE] [-- SERVE OPTIONS]
 
 serve creates the data directory if it is empty, recovers if needed, and listens.
 Options of serve:
@@ -78,6 +78,8 @@ pub struct ControlRequest {
     pub action: ControlAction,
     pub data_directory: PathBuf,
     pub mode: ShutdownMode,
+    /// Where the log of a started server goes; `None` for where this program's output goes.
+    pub log_file: Option<PathBuf>,
     /// Options handed to `serve` by start and restart.
     pub serve_options: Vec<String>,
 }
@@ -88,8 +90,11 @@ pub fn parse() -> Result<Command, String> {
 }
 
 fn parse_from(raw: &[String]) -> Result<Command, String> {
+    if raw.iter().take_while(|argument| *argument != "--").any(|argument| argument == "--help") {
+        return Ok(Command::Help);
+    }
     match raw.first().map(String::as_str) {
-        Some("--help" | "-?") => Ok(Command::Help),
+        Some("-?") => Ok(Command::Help),
         Some("--version" | "-V") => Ok(Command::Version),
         Some("init") => parse_init(&raw[1..]).map(Command::Init),
         Some("ctl") => parse_control(&raw[1..]).map(Command::Control),
@@ -190,11 +195,13 @@ fn parse_control(raw: &[String]) -> Result<ControlRequest, String> {
     let mut action = None;
     let mut directory = None;
     let mut mode = ShutdownMode::Fast;
+    let mut log_file = None;
     let split = raw.iter().position(|argument| argument == "--").unwrap_or(raw.len());
     let mut parser = lexopt::Parser::from_args(&raw[..split]);
     while let Some(argument) = parser.next().map_err(text)? {
         match argument {
             Short('D') => directory = Some(parser.value().map_err(text)?.into()),
+            Short('l') => log_file = Some(parser.value().map_err(text)?.into()),
             Short('m') => {
                 mode = match parser.value().map_err(text)?.string().map_err(text)?.as_str() {
                     "s" | "smart" => ShutdownMode::Smart,
@@ -220,6 +227,7 @@ fn parse_control(raw: &[String]) -> Result<ControlRequest, String> {
         action: action.ok_or("no operation specified")?,
         data_directory: directory.unwrap_or_else(default_data_directory),
         mode,
+        log_file,
         serve_options: raw.get(split + 1..).unwrap_or_default().to_vec(),
     })
 }
@@ -251,15 +259,23 @@ mod tests {
     }
 
     #[test]
+    fn help_is_given_for_every_command() {
+        for line in ["--help", "serve --help", "init -D d --help", "ctl start --help"] {
+            assert!(matches!(parse_from(&words(line)), Ok(Command::Help)), "{line}");
+        }
+    }
+
+    #[test]
     fn ctl_passes_on_what_stands_behind_two_dashes() {
         let Ok(Command::Control(request)) = parse_from(&words("ctl stop -D d -m immediate")) else {
             panic!("valid")
         };
         assert_eq!((request.action, request.mode), (ControlAction::Stop, ShutdownMode::Immediate));
-        let Ok(Command::Control(request)) = parse_from(&words("ctl start -D d -- -p 6000")) else {
+        let Ok(Command::Control(request)) = parse_from(&words("ctl start -D d -l log -- -p 6000")) else {
             panic!("valid")
         };
         assert_eq!(request.serve_options, ["-p", "6000"]);
+        assert_eq!(request.log_file, Some(PathBuf::from("log")));
         assert!(parse_from(&words("ctl stop -m slow")).is_err());
     }
 }

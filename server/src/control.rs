@@ -2,6 +2,7 @@
 //!
 //! Realises: initdb's and pg_ctl's halves that need no engine.
 
+use std::fs::File;
 use std::io::Write as _;
 use std::os::unix::fs::{DirBuilderExt as _, MetadataExt as _, OpenOptionsExt as _, PermissionsExt as _};
 use std::os::unix::process::CommandExt as _;
@@ -248,7 +249,7 @@ pub fn run(request: &ControlRequest) -> ExitCode {
         return ExitCode::from(if request.action == ControlAction::Status { 4 } else { 1 });
     }
     let done = match request.action {
-        ControlAction::Start => start(directory, &request.serve_options),
+        ControlAction::Start => start(request, &request.serve_options),
         ControlAction::Stop => stop(directory, request.mode),
         ControlAction::Restart => restart(request),
         ControlAction::Reload => {
@@ -291,18 +292,21 @@ fn signal_postmaster(directory: &Path, signal: Signal) -> Outcome {
         .map_err(|cause| format!("could not send signal (PID: {}): {cause}", pid.as_raw_nonzero()))
 }
 
-fn start(directory: &Path, serve_options: &[String]) -> Outcome {
+fn start(request: &ControlRequest, serve_options: &[String]) -> Outcome {
+    let directory = &request.data_directory;
     if running_postmaster(directory).is_some() {
         eprintln!("kokkiri ctl: another server might be running; trying to start server anyway");
     }
     let program = std::env::current_exe().map_err(|cause| format!("could not find own program: {cause}"))?;
-    let mut child = Command::new(program)
-        .arg("serve")
-        .args(serve_options)
-        .arg("-D")
-        .arg(directory)
-        .stdin(Stdio::null())
-        // Not ended by the terminal's signals.
+    let mut command = Command::new(program);
+    command.arg("serve").args(serve_options).arg("-D").arg(directory).stdin(Stdio::null());
+    if let Some(path) = &request.log_file {
+        let failed = |cause| format!("could not open log file \"{}\": {cause}", path.display());
+        let log = File::options().append(true).create(true).open(path).map_err(failed)?;
+        command.stdout(log.try_clone().map_err(failed)?).stderr(log);
+    }
+    // A group of its own, so that the terminal's signals do not end it.
+    let mut child = command
         .process_group(0)
         .spawn()
         .map_err(|cause| format!("could not start server: {cause}"))?;
@@ -344,7 +348,7 @@ fn restart(request: &ControlRequest) -> Outcome {
         eprintln!("kokkiri ctl: PID file \"{}\" does not exist", directory.join(POSTMASTER_PID).display());
         eprintln!("Is server running?\ntrying to start server anyway");
     }
-    start(directory, &options)
+    start(request, &options)
 }
 
 /// The quoted words of postmaster.opts, behind the program's name.
