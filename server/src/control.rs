@@ -306,10 +306,8 @@ fn start(request: &ControlRequest, serve_options: &[String]) -> Outcome {
         command.stdout(log.try_clone().map_err(failed)?).stderr(log);
     }
     // A group of its own, so that the terminal's signals do not end it.
-    let mut child = command
-        .process_group(0)
-        .spawn()
-        .map_err(|cause| format!("could not start server: {cause}"))?;
+    let mut child =
+        command.process_group(0).spawn().map_err(|cause| format!("could not start server: {cause}"))?;
     let pid = child.id() as i32;
     let ours = || running_postmaster(directory) == Some(pid);
     let ready = wait("server to start", || match child.try_wait() {

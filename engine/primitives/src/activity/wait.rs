@@ -9,8 +9,9 @@
 //! on it runs on a thread of its own beside the runtime's workers.
 
 use std::cell::Cell;
-use std::sync::Once;
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::OnceLock;
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::thread::Thread;
 use std::time::{Duration, Instant};
 
 use crate::error::Result;
@@ -103,11 +104,22 @@ pub fn wait_until<T>(
     })
 }
 
-/// Milliseconds since [`start_ticker`], advanced by its thread: reading the clock would cost more than
-/// the check is worth.
-static TICKS_MS: AtomicU64 = AtomicU64::new(0);
+/// Ticks since [`start_ticker`], advanced by its thread: reading the clock would cost more than the check
+/// is worth.
+static TICKS: AtomicU64 = AtomicU64::new(0);
+const TICK: Duration = Duration::from_millis(2);
 /// How long a backend may keep a worker thread to itself, in ticks.
-const TIME_SLICE_TICKS: u64 = 4;
+const TIME_SLICE_TICKS: u64 = 2;
+/// After so many ticks in which no time slice began the ticker rests: an idle server has no timer running.
+/// All slices that had begun are over by then.
+const RESTS_AFTER_TICKS: u32 = 25;
+const _: () = assert!(RESTS_AFTER_TICKS as u64 > TIME_SLICE_TICKS);
+
+/// A time slice has begun since the ticker last looked.
+static SLICE_BEGAN: AtomicBool = AtomicBool::new(false);
+/// The ticker rests, or is about to and will look at [`SLICE_BEGAN`] once more.
+static RESTING: AtomicBool = AtomicBool::new(false);
+static TICKER: OnceLock<Thread> = OnceLock::new();
 
 thread_local! {
     /// Tick at which the current backend entered on this thread; `u64::MAX` once it has given away.
@@ -116,22 +128,43 @@ thread_local! {
 
 /// Starts the thread that advances the tick. Without it time slices never end. Idempotent.
 pub fn start_ticker() {
-    static STARTED: Once = Once::new();
-    STARTED.call_once(|| {
+    TICKER.get_or_init(|| {
         let ticker = std::thread::Builder::new().name("ticker".into());
-        ticker
-            .spawn(|| {
-                loop {
-                    std::thread::sleep(Duration::from_millis(1));
-                    TICKS_MS.fetch_add(1, Ordering::Relaxed);
-                }
-            })
-            .expect("a server that can't start a thread at all can't serve");
+        let started = ticker.spawn(run_ticker).expect("a server that can't start a thread can't serve");
+        started.thread().clone()
     });
 }
 
+fn run_ticker() -> ! {
+    let mut quiet = 0;
+    loop {
+        std::thread::sleep(TICK);
+        TICKS.fetch_add(1, Ordering::Relaxed);
+        quiet = if SLICE_BEGAN.swap(false, Ordering::Relaxed) { 0 } else { quiet + 1 };
+        if quiet < RESTS_AFTER_TICKS {
+            continue;
+        }
+        // Whoever begins a slice sets SLICE_BEGAN and then looks at RESTING; here it is the other way
+        // round. Both are sequentially consistent, so one of the two sees the other.
+        RESTING.store(true, Ordering::SeqCst);
+        while !SLICE_BEGAN.load(Ordering::SeqCst) {
+            std::thread::park();
+        }
+        RESTING.store(false, Ordering::Relaxed);
+        quiet = 0;
+    }
+}
+
 pub(super) fn start_time_slice() {
-    ENTERED_AT_TICK.set(TICKS_MS.load(Ordering::Relaxed));
+    ENTERED_AT_TICK.set(TICKS.load(Ordering::Relaxed));
+    if !SLICE_BEGAN.load(Ordering::Relaxed) {
+        SLICE_BEGAN.store(true, Ordering::SeqCst);
+        if RESTING.load(Ordering::SeqCst)
+            && let Some(ticker) = TICKER.get()
+        {
+            ticker.unpark();
+        }
+    }
 }
 
 pub(super) fn end_time_slice() {
@@ -141,7 +174,7 @@ pub(super) fn end_time_slice() {
 #[inline]
 pub(super) fn give_worker_away_if_due() {
     let entered = ENTERED_AT_TICK.get();
-    if entered != u64::MAX && TICKS_MS.load(Ordering::Relaxed).saturating_sub(entered) >= TIME_SLICE_TICKS {
+    if entered != u64::MAX && TICKS.load(Ordering::Relaxed).saturating_sub(entered) >= TIME_SLICE_TICKS {
         give_worker_away();
     }
 }
@@ -157,4 +190,27 @@ fn give_worker_away() {
             backend.worker_given_away();
         }
     });
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn until(condition: impl Fn() -> bool) {
+        let begun = Instant::now();
+        while !condition() {
+            assert!(begun.elapsed() < Duration::from_secs(30), "it never happened");
+            std::thread::sleep(TICK);
+        }
+    }
+
+    #[test]
+    fn the_ticker_rests_until_a_slice_begins() {
+        start_ticker();
+        until(|| RESTING.load(Ordering::SeqCst));
+        let before = TICKS.load(Ordering::Relaxed);
+        start_time_slice();
+        until(|| TICKS.load(Ordering::Relaxed) >= before + TIME_SLICE_TICKS);
+        end_time_slice();
+    }
 }
