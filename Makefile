@@ -4,10 +4,11 @@ DATA ?= data
 PORT ?= 5432
 SEEDS ?= 2000
 ROUNDS ?= 20
+SECONDS ?= 60
 CARGO ?= cargo
 VENV := .cache/venv
 
-.PHONY: run build test check unit test-sql test-server test-crash test-kill test-drivers test-isolation test-pgbench witness tools bench conformance clean
+.PHONY: run build test check unit test-sql test-server test-crash test-kill test-drivers test-isolation test-pgbench fuzz-sql witness tools bench conformance clean
 
 run: build
 	./target/release/kokkiri serve -D $(DATA) -p $(PORT)
@@ -51,6 +52,10 @@ test-crash:
 # kill -9 under pgbench, ROUNDS times.
 test-kill: build tools
 	integration-tests/run_kill.py --rounds $(ROUNDS)
+
+# Random statements on PostgreSQL 18 and on Kokkiri, which must agree: SECONDS long, or from SEED on.
+fuzz-sql: build tools
+	$(VENV)/bin/python integration-tests/fuzz_queries.py --seconds $(SECONDS) $(if $(SEED),--seed $(SEED))
 
 # Expectations come from real PostgreSQL 18: check that it still agrees with all of them.
 witness: tools

@@ -14,7 +14,7 @@ use kokkiri_parse::Location;
 use kokkiri_primitives::{Oid, Result};
 
 use crate::clause::Clause;
-use crate::expression::{BOOL, clause_target, relids, without_relabel};
+use crate::expression::{BOOL, clause_target, has_aggregates, relids, returns_set, without_relabel};
 use crate::path::PathKey;
 use crate::root::Root;
 
@@ -170,12 +170,14 @@ impl Root<'_, '_> {
         let class = self.new_class(families, collation);
         self.add_member(class, expr.clone());
         let volatile = self.global.lookup.is_volatile(expr).unwrap_or(true);
+        let varies = volatile || has_aggregates(expr) || returns_set(expr);
         let entry = &mut self.classes[class];
         entry.has_volatile = volatile;
         entry.sort_reference = sort_reference;
-        if sort_reference != 0 || volatile {
-            // A sort column is never taken for a constant that makes it redundant, unless it is one.
-            entry.has_constant &= !volatile;
+        if varies {
+            // It mentions no relation and yet is not the same in all rows.
+            entry.has_constant = false;
+            entry.members.iter_mut().for_each(|member| member.is_constant = false);
         }
         Some(class)
     }
@@ -230,8 +232,13 @@ impl Root<'_, '_> {
     }
 
     /// Conditions that classes put on a join of two relations (`generate_join_implied_equalities`).
-    pub fn join_implied_equalities(&mut self, outer: &Relids, inner: &Relids) -> Result<Vec<Rc<Clause>>> {
-        let joined = outer.union(inner);
+    /// `joined` has the outer join being made too, if it is one.
+    pub fn join_implied_equalities(
+        &mut self,
+        outer: &Relids,
+        inner: &Relids,
+        joined: &Relids,
+    ) -> Result<Vec<Rc<Clause>>> {
         let mut implied = Vec::new();
         for index in 0..self.classes.len() {
             let class = &self.classes[index];
@@ -239,15 +246,14 @@ impl Root<'_, '_> {
                 || class.has_constant
                 || class.members.len() < 2
                 || class.sources.is_empty()
-                || !class.relids.overlaps(outer)
-                || !class.relids.overlaps(inner)
+                || !class.relids.overlaps(joined)
             {
                 continue;
             }
             let members = class.members.clone();
             let (mut of_outer, mut of_inner, mut new) = (Vec::new(), Vec::new(), Vec::new());
             for member in &members {
-                if !member.relids.is_subset_of(&joined) {
+                if !member.relids.is_subset_of(joined) {
                     continue;
                 }
                 if member.relids.is_subset_of(outer) {

@@ -150,6 +150,9 @@ impl Root<'_, '_> {
     fn legality(&self, a: &Relids, b: &Relids) -> Option<(Option<SpecialJoin>, bool)> {
         let joined = a.union(b);
         let mut found: Option<(SpecialJoin, bool)> = None;
+        // A join into the right side of an outer join not made yet: legal only as a left join whose
+        // condition rejects what that one null-extends.
+        let mut must_be_strict_left = false;
         for special in &self.special_joins {
             // Not concerned, or done already within one side.
             if !special.min_right.overlaps(&joined)
@@ -166,18 +169,21 @@ impl Root<'_, '_> {
                     return None;
                 }
                 found = Some((special.clone(), backward));
+            } else if special.min_right.overlaps(a) && special.min_right.overlaps(b) {
+                // Both have a part of the right side: one of them was found legal before.
+            } else if special.join_type != JoinType::Left || joined.overlaps(&special.min_left) {
+                return None;
             } else {
-                // The join overlaps the right side without being this special join: only allowed if
-                // both inputs have a part of the right side, and the left is not touched.
-                let both = special.min_right.overlaps(a) && special.min_right.overlaps(b);
-                let touches_left = joined.overlaps(&special.syntactic_left);
-                if special.min_right.overlaps(&joined) && (!both || touches_left) {
-                    // An outer join nested in this one's right side may still come first.
-                    if special.join_type == JoinType::Semi || !joined.is_subset_of(&special.syntactic_right) {
-                        return None;
-                    }
-                }
+                must_be_strict_left = true;
             }
+        }
+        let is_strict_left = |found: &Option<(SpecialJoin, bool)>| {
+            found
+                .as_ref()
+                .is_some_and(|(special, _)| special.join_type == JoinType::Left && special.strict_left)
+        };
+        if must_be_strict_left && !is_strict_left(&found) {
+            return None;
         }
         // A LATERAL reference must be satisfied by the other side, which then is the outer one.
         let lateral = |rel: &Relids| {
@@ -242,6 +248,12 @@ impl Root<'_, '_> {
             };
             self.pair_paths(&pair, &mut paths)?;
         }
+        if join_type == JoinType::Full && paths.is_empty() {
+            return Err(kokkiri_primitives::error!(
+                FEATURE_NOT_SUPPORTED,
+                "FULL JOIN is only supported with merge-joinable or hash-joinable join conditions"
+            ));
+        }
         self.rels.get_mut(&key(&joined)).expect("made above").paths = paths;
         Ok(Some(joined))
     }
@@ -261,7 +273,7 @@ impl Root<'_, '_> {
                 }
             }
         }
-        clauses.extend(self.join_implied_equalities(left, right)?);
+        clauses.extend(self.join_implied_equalities(left, right, joined)?);
         Ok(clauses)
     }
 
@@ -478,7 +490,7 @@ impl Root<'_, '_> {
         let inner_run = inner.cost.run();
         let rescan_run = rescan.run();
         // What the inner scan checks itself is not checked again.
-        let checked = |clause: &Rc<Clause>| scan_checks(inner, clause);
+        let checked = |clause: &Rc<Clause>| scan_checks(inner, clause, pair.outer);
         let clauses: Vec<Rc<Clause>> =
             pair.clauses.iter().filter(|clause| !checked(clause)).cloned().collect();
         let semi_like = pair.inner_unique || matches!(pair.join_type, JoinType::Semi | JoinType::Anti);
@@ -550,7 +562,7 @@ impl Root<'_, '_> {
         inner_paths: &[Rc<Path>],
         paths: &mut Vec<Rc<Path>>,
     ) -> Result<()> {
-        let is_outer = !matches!(pair.join_type, JoinType::Inner | JoinType::Semi);
+        let is_outer = !matches!(pair.join_type, JoinType::Inner | JoinType::Semi | JoinType::RightSemi);
         let hash_clauses: Vec<Rc<Clause>> = pair
             .clauses
             .iter()
@@ -674,10 +686,19 @@ impl Root<'_, '_> {
             })
             .cloned()
             .collect();
-        // A right or full join must check every own condition by merging.
+        // A right or full join must check every own condition by merging, constants aside.
         let needs_all = matches!(pair.join_type, JoinType::Right | JoinType::RightAnti | JoinType::Full);
-        let own = pair.clauses.iter().filter(|clause| !clause.is_pushed_down(pair.joined)).count();
-        if merge_clauses.is_empty() || (needs_all && is_outer && own != merge_clauses.len()) {
+        let is_constant =
+            |clause: &Clause| matches!(clause.expr, kokkiri_analyze::tree::Expression::Const(_));
+        let own = pair
+            .clauses
+            .iter()
+            .filter(|clause| !clause.is_pushed_down(pair.joined) && !is_constant(clause))
+            .count();
+        if needs_all && own != merge_clauses.len() {
+            return Ok(());
+        }
+        if merge_clauses.is_empty() && pair.join_type != JoinType::Full {
             return Ok(());
         }
         let (Some(cheapest_outer), Some(cheapest_inner)) =
@@ -685,6 +706,12 @@ impl Root<'_, '_> {
         else {
             return Ok(());
         };
+        if merge_clauses.is_empty() {
+            // A full join on a constant: all rows are of one key.
+            let path = self.merge_join_cost(pair, &cheapest_outer, &cheapest_inner, &[], &[], true)?;
+            add_path(paths, path);
+            return Ok(());
+        }
         let mut tried: Vec<Vec<PathKey>> = Vec::new();
         for outer in outer_paths.iter().filter(|path| path.required_outer.is_empty()) {
             let by_cheapest = Rc::ptr_eq(outer, &cheapest_outer);
@@ -849,20 +876,23 @@ impl Root<'_, '_> {
     }
 }
 
-/// True if a parameterised scan checks the clause itself.
-fn scan_checks(path: &Path, clause: &Rc<Clause>) -> bool {
+/// True if a parameterised scan checks the clause itself, or, of the same equivalence class, another one
+/// whose other side comes from the same outer rows: there the two sides are equal already.
+fn scan_checks(path: &Path, clause: &Rc<Clause>, outer: &Relids) -> bool {
+    let class_of =
+        |clause: &Clause| clause.left_class.get().filter(|_| clause.left_class == clause.right_class);
+    let beyond = |clause: &Clause| clause.mentions.difference(&path.relids);
     match &path.kind {
         PathKind::IndexScan(scan) => {
             scan.index_clauses.iter().map(|index| &index.clause).chain(&scan.filter).any(|other| {
                 Rc::ptr_eq(other, clause)
-                    || (other.left_class.get().is_some()
-                        && other.left_class.get() == clause.left_class.get()
-                        && other.right_class.get() == clause.right_class.get()
-                        && other.parent_class.is_some() | clause.parent_class.is_some()
-                        && clause.mentions.difference(&path.required_outer).is_subset_of(&path.relids))
+                    || (class_of(other).is_some()
+                        && class_of(other) == class_of(clause)
+                        && beyond(other).is_subset_of(outer)
+                        && beyond(clause).is_subset_of(outer))
             })
         }
-        PathKind::Material { input } => scan_checks(input, clause),
+        PathKind::Material { input } => scan_checks(input, clause, outer),
         _ => false,
     }
 }

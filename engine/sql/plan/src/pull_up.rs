@@ -75,6 +75,15 @@ fn deepen(query: &mut Query, depth: u32, by: u32) {
     ctes(query, depth, by);
 }
 
+/// Where a subquery of FROM stands.
+#[derive(Clone, Copy)]
+struct Place {
+    /// On the side of an outer join that is null-extended: a computed column would have to become null there.
+    nulled: bool,
+    /// Nothing but inner joins around it: it may turn out to have no relation at all.
+    may_vanish: bool,
+}
+
 impl Root<'_, '_> {
     /// Turns IN and EXISTS conditions of WHERE and inner joins' ON into joins.
     pub fn pull_up_sublinks(&mut self) -> Result<()> {
@@ -302,25 +311,17 @@ impl Root<'_, '_> {
     /// Dissolves simple subqueries of FROM into this query.
     pub fn pull_up_subqueries(&mut self) -> Result<()> {
         let tree = std::mem::replace(&mut self.tree, JoinTree::Relation(0));
-        let mut replaced = Vec::new();
-        self.tree = self.pull_up_in(tree, false, &mut replaced)?;
+        self.tree = self.pull_up_in(tree, Place { nulled: false, may_vanish: true })?;
         Ok(())
     }
 
-    fn pull_up_in(
-        &mut self,
-        tree: JoinTree,
-        below_outer_join: bool,
-        replaced: &mut Vec<u32>,
-    ) -> Result<JoinTree> {
+    fn pull_up_in(&mut self, tree: JoinTree, place: Place) -> Result<JoinTree> {
         stack::check_depth()?;
         match tree {
-            JoinTree::Relation(index) => self.pull_up_one(index, below_outer_join, replaced),
+            JoinTree::Relation(index) => self.pull_up_one(index, place),
             JoinTree::From { items, quals } => {
-                let items = items
-                    .into_iter()
-                    .map(|item| self.pull_up_in(item, below_outer_join, replaced))
-                    .collect::<Result<Vec<_>>>()?;
+                let items =
+                    items.into_iter().map(|item| self.pull_up_in(item, place)).collect::<Result<Vec<_>>>()?;
                 // What has been pulled up was substituted everywhere it could be reached; these
                 // conditions were out of reach while they were held here.
                 let mut tree = JoinTree::From { items, quals };
@@ -329,13 +330,14 @@ impl Root<'_, '_> {
             }
             JoinTree::Join(mut join) => {
                 let (left, right) = match join.join_type {
-                    JoinType::Inner | JoinType::Semi => (below_outer_join, below_outer_join),
-                    JoinType::Left | JoinType::Anti => (below_outer_join, true),
-                    JoinType::Right => (true, below_outer_join),
+                    JoinType::Inner | JoinType::Semi => (place.nulled, place.nulled),
+                    JoinType::Left | JoinType::Anti => (place.nulled, true),
+                    JoinType::Right => (true, place.nulled),
                     _ => (true, true),
                 };
-                join.left = self.pull_up_in(join.left, left, replaced)?;
-                join.right = self.pull_up_in(join.right, right, replaced)?;
+                let may_vanish = place.may_vanish && join.join_type == JoinType::Inner;
+                join.left = self.pull_up_in(join.left, Place { nulled: left, may_vanish })?;
+                join.right = self.pull_up_in(join.right, Place { nulled: right, may_vanish })?;
                 let mut tree = JoinTree::Join(join);
                 self.apply_substitutions(&mut tree);
                 Ok(tree)
@@ -343,12 +345,7 @@ impl Root<'_, '_> {
         }
     }
 
-    fn pull_up_one(
-        &mut self,
-        index: u32,
-        below_outer_join: bool,
-        replaced: &mut Vec<u32>,
-    ) -> Result<JoinTree> {
+    fn pull_up_one(&mut self, index: u32, place: Place) -> Result<JoinTree> {
         let entry = self.global.rte(index);
         let RteKind::Subquery { query, security_barrier, .. } = &entry.kind else {
             return Ok(JoinTree::Relation(index));
@@ -360,10 +357,8 @@ impl Root<'_, '_> {
             .target_list
             .iter()
             .all(|target| matches!(&target.expr, Expression::Var(var) if var.varlevelsup == 0));
-        if below_outer_join && (!only_variables || query.jointree.from_list.is_empty()) {
-            return Ok(JoinTree::Relation(index));
-        }
-        if query.jointree.from_list.is_empty() {
+        let is_bare = query.jointree.from_list.is_empty();
+        if place.nulled && (!only_variables || is_bare) || is_bare && !place.may_vanish {
             return Ok(JoinTree::Relation(index));
         }
         let mut query = (**query).clone();
@@ -384,9 +379,8 @@ impl Root<'_, '_> {
             .map(|target| target.expr)
             .collect();
         self.substitutions.push((index, columns));
-        replaced.push(index);
         let tree = self.sublinks_of(tree)?;
-        self.pull_up_in(tree, below_outer_join, replaced)
+        self.pull_up_in(tree, place)
     }
 
     /// Puts the columns of pulled-up subqueries in place of variables of theirs.

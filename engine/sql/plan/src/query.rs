@@ -13,7 +13,7 @@ use kokkiri_primitives::{Error, Oid, Result, stack};
 use kokkiri_types::Value;
 
 use crate::cost::{self, AggregateCost, AggregateInput, Cost, EvaluationCost, Grouping};
-use crate::expression::{clause_target, conjuncts, relids, returns_set, variables};
+use crate::expression::{clause_target, conjuncts, returns_set, variables};
 use crate::path::{
     GroupTarget, Path, PathKey, PathKind, Target, add_path, cheapest_fractional, cheapest_total,
     order_satisfies,
@@ -41,6 +41,7 @@ pub fn plan_query(global: &mut Global<'_>, mut query: Query, tuple_fraction: f64
     inline_ctes(&mut query)?;
     check_supported(&query)?;
     let mut tree = JoinTree::from_query(std::mem::take(&mut query.jointree));
+    let has_having = query.having_qual.is_some();
     let offset = global.range_table.len() as u32;
     shift_query(&mut query, &mut tree, offset);
     global.range_table.append(&mut query.rtable.clone());
@@ -56,6 +57,7 @@ pub fn plan_query(global: &mut Global<'_>, mut query: Query, tuple_fraction: f64
         query_order: Vec::new(),
         init_plans: Vec::new(),
         constant_quals: Vec::new(),
+        has_having,
         total_table_pages: 0.0,
         limit_tuples: -1.0,
         tuple_fraction,
@@ -226,7 +228,7 @@ impl Root<'_, '_> {
         let group_order = self.order_of(&group, &targets)?;
         let distinct_order = self.order_of(&distinct, &targets)?;
         let sort_order = self.order_of(&order, &targets)?.unwrap_or_default();
-        let is_grouped = !group.is_empty() || self.query.has_aggs || self.query.having_qual.is_some();
+        let is_grouped = !group.is_empty() || self.query.has_aggs || self.has_having;
         self.query_order = if !group.is_empty() {
             group_order.clone().unwrap_or_default()
         } else if is_grouped {
@@ -242,7 +244,11 @@ impl Root<'_, '_> {
         if is_grouped {
             let input = self.group_input_target(&targets)?;
             paths = paths.into_iter().map(|path| self.project(path, &input)).collect::<Result<_>>()?;
-            paths = self.group_paths(paths, &group, group_order, &final_target)?;
+            paths = if group.is_empty() && !self.query.has_aggs {
+                vec![self.lone_group_path(&final_target)?]
+            } else {
+                self.group_paths(paths, &group, group_order, &final_target)?
+            };
         } else {
             paths = self.project_final(paths, &final_target, &targets)?;
         }
@@ -580,6 +586,28 @@ impl Root<'_, '_> {
             .collect())
     }
 
+    /// HAVING without GROUP BY and aggregates: one group, whatever the input, if the condition holds
+    /// (`create_degenerate_grouping_paths`).
+    fn lone_group_path(&self, target: &Rc<Target>) -> Result<Rc<Path>> {
+        let condition: Vec<Expression> = self.query.having_qual.clone().map(conjuncts).unwrap_or_default();
+        let mut cost = Cost { startup: target.cost.startup, total: self.global.cost.cpu_tuple_cost };
+        for expr in &condition {
+            let qual = self.expression_cost(expr)?;
+            cost.startup += qual.startup + qual.per_tuple;
+        }
+        cost.total += cost.startup + target.cost.per_tuple;
+        Ok(Rc::new(Path {
+            kind: PathKind::Result { input: None, constant_qual: condition },
+            relids: Relids::new(),
+            required_outer: Relids::new(),
+            target: Rc::clone(target),
+            rows: 1.0,
+            cost,
+            disabled_nodes: 0,
+            pathkeys: Vec::new(),
+        }))
+    }
+
     fn group_targets(&self, clauses: &[SortGroupClause]) -> Vec<GroupTarget> {
         clauses
             .iter()
@@ -878,14 +906,13 @@ impl Root<'_, '_> {
             .collect()
     }
 
-    /// Plans a subquery of FROM; answers what it is and which siblings a LATERAL one looks at.
-    pub fn plan_from_subquery(&mut self, _relid: u32, mut query: Query) -> Result<(PlannedSubquery, Relids)> {
+    /// Plans a subquery of FROM; answers what it is and which columns of siblings a LATERAL one looks at.
+    pub fn plan_from_subquery(&mut self, mut query: Query) -> Result<(PlannedSubquery, Vec<Expression>)> {
         let outer = self.outer_references(&mut query)?;
-        let mut lateral = Relids::new();
+        let mut lateral = Vec::new();
         for (id, var) in outer {
-            let var = Expression::Var(var);
-            lateral.add_all(&relids(&var));
-            self.loop_parameters.push((var, id));
+            lateral.push(Expression::Var(var.clone()));
+            self.loop_parameters.push((Expression::Var(var), id));
         }
         let planned = plan_query(self.global, query, 0.0)?;
         let rows = planned.plan.rows;

@@ -29,6 +29,7 @@ pub struct BaseRelation {
     pub indexes: Vec<Rc<IndexInfo>>,
     /// Relations that a LATERAL reference needs.
     pub lateral: Relids,
+    pub lateral_references: Vec<Expression>,
 }
 
 #[derive(Debug)]

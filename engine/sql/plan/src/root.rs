@@ -47,6 +47,8 @@ pub struct Root<'g, 'a> {
     /// Conditions on no relation at all.
     pub constant_quals: Vec<std::rc::Rc<crate::clause::Clause>>,
     pub total_table_pages: f64,
+    /// HAVING was written, even if it was found to be always true.
+    pub has_having: bool,
     /// Rows wanted, if a LIMIT says so; -1 for all.
     pub limit_tuples: f64,
     /// Up to 1 the fraction of rows wanted, beyond the number; 0 for all.

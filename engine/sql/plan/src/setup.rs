@@ -26,6 +26,12 @@ impl Root<'_, '_> {
             self.total_table_pages += relation.pages;
             self.base.insert(relid, relation);
         }
+        // What LATERAL items look at must get as far as where they are joined (`find_lateral_references`).
+        let wanted: Vec<(u32, Vec<Expression>)> =
+            self.base.iter().map(|(relid, base)| (*relid, base.lateral_references.clone())).collect();
+        for (relid, references) in wanted {
+            references.iter().for_each(|expr| self.need_columns(expr, &Relids::single(relid)));
+        }
         Ok(())
     }
 
@@ -42,6 +48,7 @@ impl Root<'_, '_> {
             needed: BTreeMap::new(),
             indexes: Vec::new(),
             lateral: Relids::new(),
+            lateral_references: Vec::new(),
         };
         match &entry.kind {
             RteKind::Relation { relid: oid, tablesample, .. } => {
@@ -58,8 +65,9 @@ impl Root<'_, '_> {
                 relation.kind = BaseKind::Table(table);
             }
             RteKind::Subquery { query, .. } => {
-                let planned = self.plan_from_subquery(relid, (**query).clone())?;
-                relation.lateral = planned.1;
+                let planned = self.plan_from_subquery((**query).clone())?;
+                relation.lateral = planned.1.iter().fold(Relids::new(), |all, var| all.union(&relids(var)));
+                relation.lateral_references = planned.1;
                 relation.tuples = planned.0.rows;
                 relation.kind = BaseKind::Subquery(Rc::new(planned.0));
             }
@@ -68,12 +76,16 @@ impl Root<'_, '_> {
                 for function in functions {
                     rows = rows.max(self.global.lookup.function_rows(&function.expr)?);
                     relation.lateral.add_all(&relids(&function.expr));
+                    relation.lateral_references.push(function.expr.clone());
                 }
                 relation.tuples = crate::cost::clamp_rows(rows);
                 relation.kind = BaseKind::Function;
             }
             RteKind::Values { lists, .. } => {
-                lists.iter().flatten().for_each(|value| relation.lateral.add_all(&relids(value)));
+                for value in lists.iter().flatten().filter(|value| !relids(value).is_empty()) {
+                    relation.lateral.add_all(&relids(value));
+                    relation.lateral_references.push(value.clone());
+                }
                 relation.tuples = lists.len() as f64;
                 relation.kind = BaseKind::Values;
             }
@@ -108,7 +120,7 @@ impl Root<'_, '_> {
         let tree = std::mem::replace(&mut self.tree, JoinTree::Relation(0));
         let result = self.deconstruct(&tree);
         self.tree = tree;
-        result?;
+        let _inner_joined = result?;
         for clause in self.base_implied_equalities()? {
             self.place_clause(clause);
         }
@@ -127,44 +139,46 @@ impl Root<'_, '_> {
         Ok(())
     }
 
-    /// Walks the tree.
-    fn deconstruct(&mut self, tree: &JoinTree) -> Result<()> {
+    /// Walks the tree; answers the relations that inner joins at or below this node join: an outer join
+    /// above must not be made with only some of them.
+    fn deconstruct(&mut self, tree: &JoinTree) -> Result<Relids> {
         stack::check_depth()?;
         match tree {
-            JoinTree::Relation(_) => Ok(()),
+            JoinTree::Relation(_) => Ok(Relids::new()),
             JoinTree::From { items, quals } => {
+                let mut inner_joined = Relids::new();
                 for item in items {
-                    self.deconstruct(item)?;
+                    inner_joined.add_all(&self.deconstruct(item)?);
                 }
                 let scope = tree.relids(true);
                 for qual in quals {
                     self.distribute(qual, &scope, None)?;
                 }
-                Ok(())
+                Ok(if items.len() > 1 { scope } else { inner_joined })
             }
             JoinTree::Join(join) => {
-                self.deconstruct(&join.left)?;
-                self.deconstruct(&join.right)?;
+                let mut inner_joined = self.deconstruct(&join.left)?;
+                inner_joined.add_all(&self.deconstruct(&join.right)?);
                 let scope = tree.relids(true);
                 if join.join_type == JoinType::Inner {
                     for qual in &join.quals {
                         self.distribute(qual, &scope, None)?;
                     }
-                    return Ok(());
+                    return Ok(scope);
                 }
-                let special = self.special_join(join)?;
+                let special = self.special_join(join, &inner_joined)?;
                 let outer = (join.join_type != JoinType::Semi).then_some(&special);
                 for qual in &join.quals {
                     self.distribute(qual, &scope, outer)?;
                 }
                 self.special_joins.push(special);
-                Ok(())
+                Ok(inner_joined)
             }
         }
     }
 
     /// What an outer or semi join demands of the order of joins (`make_outerjoininfo`).
-    fn special_join(&mut self, join: &crate::tree::Join) -> Result<SpecialJoin> {
+    fn special_join(&mut self, join: &crate::tree::Join, inner_joined: &Relids) -> Result<SpecialJoin> {
         let (left, right) = (join.left.relids(true), join.right.relids(true));
         let mut mentioned = Relids::new();
         let mut not_null = Relids::new();
@@ -185,35 +199,36 @@ impl Root<'_, '_> {
             return Ok(special);
         }
         special.min_left = mentioned.intersection(&left);
-        special.min_right = mentioned.intersection(&right);
+        special.min_right = mentioned.union(inner_joined).intersection(&right);
         for other in &self.special_joins {
-            let touches =
-                |side: &Relids| other.syntactic_left.union(&other.syntactic_right).is_subset_of(side);
-            let all = || {
-                let mut all = other.syntactic_left.union(&other.syntactic_right);
-                if other.relid != 0 {
-                    all.insert(other.relid);
-                }
-                all
-            };
-            if touches(&left) {
-                // The join below must be done first if this one looks at what it null-extends, unless
-                // the condition would reject nulls anyway, which reduction has made inner already.
-                let looks = mentioned.overlaps(&other.syntactic_right)
-                    || (other.relid != 0 && mentioned.contains(other.relid));
-                if other.join_type == JoinType::Full || looks {
-                    special.min_left.add_all(&all());
-                }
+            let mut all = other.syntactic_left.union(&other.syntactic_right);
+            if other.relid != 0 {
+                all.insert(other.relid);
             }
-            if touches(&right) {
-                let looks = mentioned.overlaps(&other.syntactic_right);
-                let commutes = !looks
+            if other.join_type == JoinType::Full {
+                if left.overlaps(&all) {
+                    special.min_left.add_all(&all);
+                }
+                if right.overlaps(&all) {
+                    special.min_right.add_all(&all);
+                }
+                continue;
+            }
+            // The join below must be done first if this one looks at what it null-extends.
+            if left.overlaps(&other.syntactic_right) && mentioned.overlaps(&other.syntactic_right) {
+                special.min_left.add_all(&all);
+            }
+            // The same on the right, unless the two may change places: this one does not look at what
+            // the other null-extends, and the other's condition is not true for what this one does.
+            if right.overlaps(&other.syntactic_right) {
+                let commutes = !mentioned.overlaps(&other.syntactic_right)
+                    && mentioned.overlaps(&other.min_left)
+                    && other.strict_left
                     && special.strict_left
                     && other.join_type == JoinType::Left
-                    && other.strict_left
                     && join.join_type == JoinType::Left;
                 if !commutes {
-                    special.min_right.add_all(&all());
+                    special.min_right.add_all(&all);
                 }
             }
         }
@@ -229,26 +244,26 @@ impl Root<'_, '_> {
     /// Finds a condition's place (`distribute_qual_to_rels`).
     fn distribute(&mut self, qual: &Expression, scope: &Relids, outer: Option<&SpecialJoin>) -> Result<()> {
         let mentions = relids(qual);
-        let required = match outer {
-            // An outer join's own condition must wait for the join unless it looks at the
-            // null-extended side alone: there it can filter before.
+        // An outer join's own condition must wait for the join unless it looks at the null-extended
+        // side alone: there it can filter before.
+        let own_join = outer.filter(|special| {
+            special.join_type == JoinType::Full
+                || mentions.is_empty()
+                || !mentions.is_subset_of(&special.syntactic_right)
+        });
+        let required = match own_join {
             Some(special) => {
-                let below = special.join_type == JoinType::Left || special.join_type == JoinType::Anti;
-                if below && !mentions.is_empty() && mentions.is_subset_of(&special.syntactic_right) {
-                    mentions.clone()
-                } else {
-                    let mut all = special.min_left.union(&special.min_right);
-                    all.add_all(&mentions);
-                    if special.relid != 0 {
-                        all.insert(special.relid);
-                    }
-                    all
+                let mut all = special.min_left.union(&special.min_right);
+                all.add_all(&mentions);
+                if special.relid != 0 {
+                    all.insert(special.relid);
                 }
+                all
             }
             None if mentions.is_empty() => scope.clone(),
             None => mentions.clone(),
         };
-        let own = outer.is_some() && required != mentions;
+        let own = own_join.is_some();
         let pushed_down = !own;
         let clause = Clause::new(&self.global.lookup, qual.clone(), Some(required.clone()), pushed_down)?;
         let clause = Rc::new(clause);
