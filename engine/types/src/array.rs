@@ -19,7 +19,7 @@ use crate::value::{PhysicalType, Value, ValueRef};
 
 mod text;
 
-pub use text::{parse, parse_vector, read_binary, write, write_binary, write_vector};
+pub use text::{parse, parse_vector, parse_with, read_binary, write, write_binary, write_vector, write_with};
 
 /// The length word that payloads lack.
 const HEADER: usize = 4;

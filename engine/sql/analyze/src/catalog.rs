@@ -54,6 +54,15 @@ pub(crate) struct SortOperators {
 }
 
 impl<'a> Catalog<'a> {
+    /// The view that answers, for what takes one.
+    pub fn view(self) -> Option<&'a CatalogView<'a>> {
+        match self {
+            Catalog::View(view) => Some(view),
+            #[cfg(test)]
+            Catalog::Facts(_) => None,
+        }
+    }
+
     /// The relation a name means, locked; `None` if there is none.
     pub fn relation(self, name: &RangeVar, mode: LockMode) -> Result<Option<Arc<RelationEntry>>> {
         match self {

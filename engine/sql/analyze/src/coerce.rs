@@ -4,11 +4,11 @@
 //! expression ([`Analyzer::coerce`]), and finding the type that several alternatives share.
 
 use kokkiri_catalog::entries::{CastContext, CastMethod, TypeKind};
+use kokkiri_functions::system::text_form;
 use kokkiri_parse::{AtLocation, Location};
 use kokkiri_primitives::{Oid, Result, error};
 use kokkiri_types::Value;
 use kokkiri_types::builtin::oid;
-use kokkiri_types::io;
 
 use crate::catalog::category;
 use crate::scope::Analyzer;
@@ -439,12 +439,12 @@ impl Analyzer<'_> {
             Value::Null => made(Value::Null),
             Value::Bytes(text) => {
                 let text = String::from_utf8_lossy(text).into_owned();
-                match io::input_text(base, input_typmod, &text, self.io) {
-                    Ok(value) if !needs_catalog(base) => made(value),
+                match text_form::input_text(self.catalog.view(), base, input_typmod, &text, self.io) {
+                    Ok(value) => made(value),
                     Err(error) if error.sqlstate() != kokkiri_primitives::SqlState::FEATURE_NOT_SUPPORTED => {
                         return Err(error.at_location(location));
                     }
-                    // The type's input needs the catalog, or is not built: leave it to run time.
+                    // The type's input is not built: leave it to run time, which may not come to it.
                     _ => Expression::CoerceViaIo(Box::new(CoerceViaIo {
                         arg: Expression::Const(Const { type_oid: oid::CSTRING, ..constant.clone() }),
                         result_type: base,
@@ -574,25 +574,6 @@ impl Analyzer<'_> {
             _ => -1,
         }
     }
-}
-
-/// Types whose text form can be a name of the catalog.
-fn needs_catalog(type_oid: Oid) -> bool {
-    matches!(
-        type_oid,
-        oid::REGPROC
-            | oid::REGPROCEDURE
-            | oid::REGOPER
-            | oid::REGOPERATOR
-            | oid::REGCLASS
-            | oid::REGTYPE
-            | oid::REGCONFIG
-            | oid::REGDICTIONARY
-            | oid::REGNAMESPACE
-            | oid::REGROLE
-            | oid::REGCOLLATION
-            | oid::ACLITEM
-    )
 }
 
 pub(crate) fn constant(type_oid: Oid, value: Value, location: Location) -> Expression {

@@ -18,6 +18,24 @@ pub fn write(payload: &[u8], settings: &IoSettings, out: &mut Vec<u8>) -> Result
         out.extend_from_slice(b"{}");
         return Ok(());
     }
+    let output = io::output_function(array.element)?;
+    write_with(payload, &mut |value, text| output(value, settings, text), out)
+}
+
+/// [`write`] with another way to print the elements that are not null.
+///
+/// # Errors
+/// Those of `output`.
+pub fn write_with(
+    payload: &[u8],
+    output: &mut dyn FnMut(ValueRef<'_>, &mut Vec<u8>) -> Result<()>,
+    out: &mut Vec<u8>,
+) -> Result<()> {
+    let array = ArrayRef::new(payload)?;
+    if array.is_empty() {
+        out.extend_from_slice(b"{}");
+        return Ok(());
+    }
     let info = element_info(array.element)?;
     let dims: Vec<i32> = array.dims().collect();
     if array.lower_bounds().any(|lower| lower != 1) {
@@ -35,7 +53,6 @@ pub fn write(payload: &[u8], settings: &IoSettings, out: &mut Vec<u8>) -> Result
     for at in (0..dims.len()).rev() {
         spans[at] = dims[at] as usize * spans.get(at + 1).copied().unwrap_or(1);
     }
-    let output = io::output_function(array.element)?;
     let mut text = Vec::new();
     for (index, value) in array.elements(info).enumerate() {
         if index > 0 {
@@ -46,7 +63,7 @@ pub fn write(payload: &[u8], settings: &IoSettings, out: &mut Vec<u8>) -> Result
             out.extend_from_slice(b"NULL");
         } else {
             text.clear();
-            output(value, settings, &mut text)?;
+            output(value, &mut text)?;
             write_element(&text, info.delimiter, out);
         }
         spans.iter().filter(|&&span| (index + 1) % span == 0).for_each(|_| out.push(b'}'));
@@ -241,6 +258,18 @@ impl Reader<'_> {
 /// # Errors
 /// 22P02 `malformed array literal` with PostgreSQL's details, or what the element type's input raises.
 pub fn parse(info: &TypeInfo, typmod: i32, text: &str, settings: &IoSettings) -> Result<Vec<u8>> {
+    parse_with(info, text, &mut |element| io::input_text(info.oid, typmod, element, settings))
+}
+
+/// [`parse`] with another way to read the elements that are not null.
+///
+/// # Errors
+/// 22P02 `malformed array literal` with PostgreSQL's details, or those of `input`.
+pub fn parse_with(
+    info: &TypeInfo,
+    text: &str,
+    input: &mut dyn FnMut(&str) -> Result<Value>,
+) -> Result<Vec<u8>> {
     let mut reader = Reader { text, at: 0, delimiter: info.delimiter };
     let declared = reader.dimensions()?;
     if reader.bytes().first() != Some(&b'{') {
@@ -251,7 +280,7 @@ pub fn parse(info: &TypeInfo, typmod: i32, text: &str, settings: &IoSettings) ->
         }));
     }
     let mut values = Vec::new();
-    let dims = contents(&mut reader, info, typmod, settings, &mut values)?;
+    let dims = contents(&mut reader, info, input, &mut values)?;
     reader.skip_space();
     if !reader.bytes().is_empty() {
         return Err(reader.error("Junk after closing right brace."));
@@ -275,8 +304,7 @@ pub fn parse(info: &TypeInfo, typmod: i32, text: &str, settings: &IoSettings) ->
 fn contents(
     reader: &mut Reader<'_>,
     info: &TypeInfo,
-    typmod: i32,
-    settings: &IoSettings,
+    input: &mut dyn FnMut(&str) -> Result<Value>,
     values: &mut Vec<Value>,
 ) -> Result<Vec<i32>> {
     let mismatch = "Multidimensional arrays must have sub-arrays with matching dimensions.";
@@ -355,7 +383,7 @@ fn contents(
                     *count += 1;
                 }
                 values.push(match &token {
-                    Token::Element(text) => io::input_text(info.oid, typmod, text, settings)?,
+                    Token::Element(text) => input(text)?,
                     _ => Value::Null,
                 });
                 expect_item = false;

@@ -5,8 +5,9 @@ use std::collections::HashMap;
 
 use kokkiri_analyze::tree::{BoolTest, ParamKind, SubLinkType};
 use kokkiri_functions::CallContext;
+use kokkiri_functions::system::text_form;
 use kokkiri_primitives::{Error, Oid, Result};
-use kokkiri_types::{Batch, Column, PhysicalType, Selection, Value, ValueRef, array, hash, io};
+use kokkiri_types::{Batch, Column, PhysicalType, Selection, Value, ValueRef, array, hash};
 
 use super::steps::{CallInfo, Operand, Step, StepKind};
 use crate::context::Context;
@@ -539,9 +540,10 @@ fn run_step(
                     return Ok(());
                 }
                 text.clear();
-                io::output_text(*from, value, context.call.io, &mut text)?;
+                let (view, settings) = (context.call.catalog.as_ref(), context.call.io);
+                text_form::output_text(view, *from, value, settings, &mut text)?;
                 let read = String::from_utf8_lossy(&text);
-                out.set(row, io::input_text(*to, -1, &read, context.call.io)?.as_ref());
+                out.set(row, text_form::input_text(view, *to, -1, &read, settings)?.as_ref());
                 Ok(())
             })
         }
