@@ -29,25 +29,17 @@ def scripts(names):
 
 
 def run(server, name, path):
-    """What psql prints for a script: on PostgreSQL in a database of its own, on Kokkiri, which has no CREATE
-    DATABASE yet, in the only database of a server of its own."""
-    database = "postgres"
-    if isinstance(server, PostgreSQL):
-        database = "t_" + name
-        server.psql("-qc", f'drop database if exists "{database}"', "-c", f'create database "{database}"')
+    """What psql prints for a script in a database of its own."""
+    database = "t_" + name
+    server.psql("-qc", f'drop database if exists "{database}"', "-c", f'create database "{database}"')
     with open(path) as script:
         return server.psql("-a", "-q", "-d", database, stdin=script.read(), check=False)
 
 
 def answers(kind, names):
-    """Each script with its answer, from one server (PostgreSQL) or one for each script (Kokkiri)."""
-    if kind is PostgreSQL:
-        with PostgreSQL(settings=SETTINGS) as server:
-            for name, path in scripts(names):
-                yield name, path, run(server, name, path)
-        return
-    for name, path in scripts(names):
-        with Kokkiri(settings=SETTINGS) as server:
+    """Each script with its answer."""
+    with kind(settings=SETTINGS) as server:
+        for name, path in scripts(names):
             yield name, path, run(server, name, path)
 
 

@@ -5,8 +5,6 @@
 
 use std::sync::{Arc, PoisonError};
 
-use kokkiri_catalog::bootstrap::TEMPLATE1;
-use kokkiri_catalog::database::DatabaseState;
 use kokkiri_catalog::entries::{DatabaseEntry, RoleEntry};
 use kokkiri_catalog::lookup::Lookup;
 use kokkiri_catalog::privilege::{ObjectKind, Privileges};
@@ -15,7 +13,7 @@ use kokkiri_catalog::view::{CatalogSession, CatalogView};
 use kokkiri_primitives::activity::{BackendState, BackendType, Registration};
 use kokkiri_primitives::clock::TimestampTz;
 use kokkiri_primitives::settings::{Settings, Source, parameters};
-use kokkiri_primitives::{Error, Oid, RelFileLocator, Result, Severity, SqlState};
+use kokkiri_primitives::{Error, Oid, Result, Severity, SqlState};
 use kokkiri_transaction::{BeginOptions, LockMode, LockTag, Transaction, WaitPolicy};
 use kokkiri_types::ValueRef;
 
@@ -26,8 +24,6 @@ use crate::session::Session;
 
 /// Oid of the role pg_use_reserved_connections.
 const USE_RESERVED_CONNECTIONS: Oid = Oid(4550);
-/// Oid of the role pg_database_owner, whose member is who owns the database connected to.
-const DATABASE_OWNER: Oid = Oid(6171);
 /// Oid of the catalog pg_database.
 const DATABASE_CATALOG: Oid = Oid(1262);
 /// pg_database.datconnlimit of a database that an interrupted DROP left behind.
@@ -78,9 +74,7 @@ impl BackendSlot {
         self.look(|view| {
             let Some(role) = view.role_by_name(role)? else { return Ok(None) };
             let mut member_of = Vec::new();
-            // No database is connected to yet, so nobody counts as the owner of one.
-            let members = view.is_member_of(role.oid)?;
-            for oid in members.into_iter().filter(|oid| *oid != DATABASE_OWNER) {
+            for oid in view.is_member_of(role.oid)? {
                 member_of.extend(view.role(oid)?.map(|role| role.name.to_string()));
             }
             Ok(Some(Credentials {
@@ -119,11 +113,9 @@ impl BackendSlot {
     /// Reads shared catalogs in a short transaction, which knows no database of its own yet.
     fn look<T>(&self, look: impl FnOnce(&CatalogView<'_>) -> Result<T>) -> Result<T> {
         let instance = &self.instance;
-        let database: Arc<DatabaseState> =
-            instance.catalog.database(TEMPLATE1, RelFileLocator::DEFAULT_TABLESPACE)?;
         let backend = self.registration.backend();
         let _entered = backend.enter();
-        let session = CatalogSession::new(Arc::clone(&instance.catalog), database);
+        let session = CatalogSession::new(Arc::clone(&instance.catalog), instance.catalog.no_database());
         let settings = Settings::new(instance.settings());
         let transaction = Transaction::begin(&instance.cluster, backend, BeginOptions::default());
         let view = CatalogView {

@@ -21,6 +21,7 @@ use kokkiri_recovery::control_file::ControlFile;
 use kokkiri_storage::file::{FileKind, OpenOptions};
 use kokkiri_storage::smgr::database_directory;
 use kokkiri_storage::{FileSystem, Poison};
+use kokkiri_transaction::database_files::MAJOR_VERSION;
 use kokkiri_transaction::{BeginOptions, Transaction};
 use kokkiri_types::ValueRef;
 
@@ -29,8 +30,6 @@ use crate::instance::{Assembly, file_system, wal_options};
 
 const TEMPLATE0: Oid = Oid(4);
 const POSTGRES: Oid = Oid(5);
-/// What a database's PG_VERSION says.
-const MAJOR_VERSION: &[u8] = b"18\n";
 
 /// What a new data directory is made with.
 pub struct InitialiseOptions<'a> {

@@ -27,6 +27,13 @@ impl CatalogView<'_> {
         self.memberships(role, |_| true)
     }
 
+    /// True if `role` may SET ROLE to `other`: `member_can_set_role`.
+    pub fn can_set_role(&self, role: Oid, other: Oid) -> Result<bool> {
+        Ok(role == other
+            || self.is_superuser(role)?
+            || self.memberships(role, |membership| membership.set_option)?.contains(&other))
+    }
+
     fn memberships(&self, role: Oid, follow: impl Fn(&PgAuthMembers) -> bool) -> Result<HashSet<Oid>> {
         let mut roles = HashSet::from([role]);
         let mut pending = vec![role];

@@ -3,7 +3,7 @@
 use std::sync::{Arc, PoisonError, RwLock};
 
 use dashmap::DashMap;
-use kokkiri_primitives::{Error, Oid, RelFileNumber, Result};
+use kokkiri_primitives::{Error, Oid, RelFileLocator, RelFileNumber, Result};
 use kokkiri_storage::smgr::database_directory;
 use kokkiri_transaction::{Cluster, Invalidation};
 
@@ -78,6 +78,21 @@ impl Catalog {
         let state =
             Arc::new(DatabaseState { oid, tablespace, cache: Cache::default(), map: RwLock::new(map) });
         Ok(Arc::clone(&self.databases.entry(oid).or_insert(state)))
+    }
+
+    /// For who is connected to no database and reads shared catalogs only.
+    pub fn no_database(&self) -> Arc<DatabaseState> {
+        Arc::new(DatabaseState {
+            oid: Oid::INVALID,
+            tablespace: RelFileLocator::DEFAULT_TABLESPACE,
+            cache: Cache::default(),
+            map: RwLock::default(),
+        })
+    }
+
+    /// A database's relation map as its file has it.
+    pub fn map_file(&self, database: &DatabaseState) -> [u8; relation_map::FILE_SIZE] {
+        database.map.read().unwrap_or_else(PoisonError::into_inner).to_bytes()
     }
 
     /// Forgets a database that was dropped.

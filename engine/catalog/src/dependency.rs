@@ -145,6 +145,34 @@ pub fn forget_roles(view: &CatalogView<'_>, object: ObjectAddress, deptype: u8) 
     Ok(())
 }
 
+/// An object has another owner: `changeDependencyOnOwner`.
+pub fn change_owner(view: &CatalogView<'_>, object: ObjectAddress, owner: Oid) -> Result<()> {
+    forget_roles(view, object, b'o')?;
+    // A role is mentioned once: as the owner rather than in the ACL.
+    let key = [oid_ref(database_of(view, object)), oid_ref(object.class), oid_ref(object.object)];
+    for found in view.scan_rows::<PgShdepend>(PG_SHDEPEND_DEPENDER_INDEX, &[1, 2, 3], &key)? {
+        if found.row.objsubid == object.sub && found.row.deptype == b'a' && found.row.refobjid == owner {
+            found.delete(view)?;
+        }
+    }
+    record_owner(view, object, owner)
+}
+
+/// What a database's objects need of shared ones, a copy's need as well: `copyTemplateDependencies`.
+pub fn copy_shared(view: &CatalogView<'_>, template: Oid, copy: Oid) -> Result<()> {
+    let rows = view.scan_rows::<PgShdepend>(PG_SHDEPEND_DEPENDER_INDEX, &[1], &[oid_ref(template)])?;
+    view.insert_rows(rows.into_iter().map(|found| PgShdepend { dbid: copy, ..found.row }))
+}
+
+/// A database goes: so does what its objects and it itself need of shared objects.
+/// `dropDatabaseDependencies`.
+pub fn forget_database(view: &CatalogView<'_>, database: Oid) -> Result<()> {
+    let inside = view.scan_rows::<PgShdepend>(PG_SHDEPEND_DEPENDER_INDEX, &[1], &[oid_ref(database)])?;
+    let key = [oid_ref(Oid::INVALID), oid_ref(class::DATABASE), oid_ref(database)];
+    let own = view.scan_rows::<PgShdepend>(PG_SHDEPEND_DEPENDER_INDEX, &[1, 2, 3], &key)?;
+    inside.into_iter().chain(own).try_for_each(|found| found.delete(view))
+}
+
 fn database_of(view: &CatalogView<'_>, object: ObjectAddress) -> Oid {
     if shapes::is_shared(object.class) { Oid::INVALID } else { view.database_oid() }
 }
@@ -292,13 +320,21 @@ fn lock(view: &CatalogView<'_>, object: ObjectAddress) -> Result<()> {
 
 /// Locks an object that is no relation until the transaction ends: `LockDatabaseObject`.
 pub fn lock_object(view: &CatalogView<'_>, object: ObjectAddress, mode: LockMode) -> Result<()> {
-    let tag = LockTag::Object {
+    view.transaction.lock(object_tag(view, object), mode, WaitPolicy::Block).map(drop)
+}
+
+/// Gives back a lock of [`lock_object`] before the end of the transaction.
+pub fn unlock_object(view: &CatalogView<'_>, object: ObjectAddress, mode: LockMode) {
+    view.transaction.unlock(object_tag(view, object), mode);
+}
+
+fn object_tag(view: &CatalogView<'_>, object: ObjectAddress) -> LockTag {
+    LockTag::Object {
         database: database_of(view, object),
         class: object.class,
         object: object.object,
         sub_object: 0,
-    };
-    view.transaction.lock(tag, mode, WaitPolicy::Block).map(drop)
+    }
 }
 
 struct Search<'a> {

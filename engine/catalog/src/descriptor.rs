@@ -16,9 +16,12 @@ use kokkiri_types::TupleDesc;
 use kokkiri_types::compare;
 
 use crate::database::DatabaseState;
+use crate::row::CatalogRow;
 use crate::rows::{PgClass, PgIndex, PgOpclass};
 use crate::view::{CatalogView, PG_CATALOG, PG_TOAST};
 
+/// `relpersistence` of a temporary relation.
+const TEMPORARY: u8 = b't';
 /// Bits of `indoption`.
 const DESCENDING: i16 = 1;
 const NULLS_FIRST: i16 = 2;
@@ -198,6 +201,26 @@ fn is_always_equal_image(procedure: Oid) -> bool {
 }
 
 impl CatalogView<'_> {
+    /// Where the files of all relations are that belong to the view's database alone, temporary ones
+    /// aside: `ScanSourceDatabasePgClass`.
+    pub fn database_files(&self) -> Result<Vec<RelationFile>> {
+        let database = &self.session.database;
+        let mut files = Vec::new();
+        for (_, values) in self.scan_all(PgClass::CATALOG)? {
+            let class = PgClass::from_values(&values)?;
+            let has_storage = RelationKind::try_from(class.relkind).is_ok_and(RelationKind::has_storage);
+            if !has_storage || class.relisshared || class.relpersistence == TEMPORARY {
+                continue;
+            }
+            let number = match class.relfilenode.valid() {
+                Some(number) => RelFileNumber(number.0),
+                None => self.session.catalog.mapped_file(database, class.oid)?,
+            };
+            files.push(relation_file(&class, number, database, None));
+        }
+        Ok(files)
+    }
+
     /// The process number whose temporary files a relation's are: only the own session's can be opened.
     pub(crate) fn temp_owner(&self) -> Option<ProcNumber> {
         Some(self.transaction.proc())

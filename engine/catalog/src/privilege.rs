@@ -242,6 +242,26 @@ impl Acl {
     }
 }
 
+impl Acl {
+    /// The object has another owner, who takes over what the old one has and gave: `aclnewowner`.
+    pub fn change_owner(&mut self, old: Oid, new: Oid) {
+        let replaced = |role: Oid| if role == old { new } else { role };
+        let items = std::mem::take(&mut self.0);
+        for mut item in items {
+            item.grantee = item.grantee.map(replaced);
+            item.grantor = replaced(item.grantor);
+            match self.0.iter_mut().find(|kept| kept.grantee == item.grantee && kept.grantor == item.grantor)
+            {
+                Some(kept) => {
+                    kept.privileges = kept.privileges.union(item.privileges);
+                    kept.grantable = kept.grantable.union(item.grantable);
+                }
+                None => self.0.push(item),
+            }
+        }
+    }
+}
+
 impl Field for AclItem {
     fn from_value(value: ValueRef<'_>) -> Option<Self> {
         match value {

@@ -284,6 +284,12 @@ catalog_rows! {
         objsubid: i32,
         description: String,
     }
+    /// A comment on an object of no database. Shared.
+    PgShdescription = 2396 {
+        objoid: Oid,
+        classoid: Oid,
+        description: String,
+    }
     /// Parameters of a sequence.
     PgSequence = 2224 {
         seqrelid: Oid,

@@ -5,6 +5,7 @@
 //! the settings, and, for what layers above know, the hooks of [`hooks`]. Without what it needs a
 //! function answers 0A000.
 
+pub mod encoding;
 pub mod hooks;
 pub mod text_form;
 pub mod type_name;

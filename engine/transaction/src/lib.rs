@@ -19,6 +19,8 @@
 mod bytes;
 pub mod clog;
 pub mod cluster;
+mod copy_storage;
+pub mod database_files;
 pub mod invalidation;
 pub mod lock;
 pub mod multixact;

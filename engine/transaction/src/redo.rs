@@ -1,4 +1,4 @@
-//! Replay of this layer's records: Transaction, Storage, CLOG, MultiXact, Standby.
+//! Replay of this layer's records: Transaction, Storage, CLOG, Database, RelMap, MultiXact, Standby.
 //!
 //! Realises: `xact_redo` and the other resource managers' redo of the transaction layer.
 
@@ -12,6 +12,7 @@ use kokkiri_wal::rmgr::RmgrId;
 
 use crate::clog::XidStatus;
 use crate::cluster::Cluster;
+use crate::database_files;
 use crate::standby;
 use crate::storage_records::StorageRecord;
 use crate::transaction::records::{
@@ -20,8 +21,15 @@ use crate::transaction::records::{
 };
 
 /// Resource managers whose records [`redo`] replays.
-pub const RESOURCE_MANAGERS: [RmgrId; 5] =
-    [RmgrId::Transaction, RmgrId::Storage, RmgrId::Clog, RmgrId::MultiXact, RmgrId::Standby];
+pub const RESOURCE_MANAGERS: [RmgrId; 7] = [
+    RmgrId::Transaction,
+    RmgrId::Storage,
+    RmgrId::Clog,
+    RmgrId::Database,
+    RmgrId::RelMap,
+    RmgrId::MultiXact,
+    RmgrId::Standby,
+];
 
 /// The resource manager of all of [`RESOURCE_MANAGERS`], for whoever replays the log.
 pub struct TransactionRedo(pub Arc<Cluster>);
@@ -46,6 +54,8 @@ pub fn redo(cluster: &Cluster, context: &ReplayContext, rmgr: RmgrId, record: &D
             }
             Ok(())
         }
+        RmgrId::Database => database_files::redo_database(cluster, context, record),
+        RmgrId::RelMap => database_files::redo_relation_map(cluster, record),
         RmgrId::MultiXact => {
             if let Some(latest) = cluster.transactions.multixacts.redo(record)? {
                 cluster.transactions.xids.advance_past(latest);

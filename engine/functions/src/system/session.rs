@@ -7,7 +7,7 @@ use kokkiri_types::builtin::{oid, type_info};
 use kokkiri_types::{Value, ValueRef, array};
 
 use super::activity::may_read_setting;
-use super::need;
+use super::{encoding, need};
 use crate::context::CallContext;
 use crate::registry::{Builtin, list};
 use crate::text::build::quote_ident;
@@ -165,65 +165,11 @@ fn pg_is_other_temp_schema(context: &mut CallContext<'_>, schema: Oid) -> Result
         .is_some_and(|entry| entry.name.starts_with("pg_temp_") || entry.name.starts_with("pg_toast_temp_")))
 }
 
-/// Names of the encodings by number, with the longest character's bytes.
-const ENCODINGS: [(&str, i32); 42] = [
-    ("SQL_ASCII", 1),
-    ("EUC_JP", 3),
-    ("EUC_CN", 3),
-    ("EUC_KR", 3),
-    ("EUC_TW", 4),
-    ("EUC_JIS_2004", 3),
-    ("UTF8", 4),
-    ("MULE_INTERNAL", 4),
-    ("LATIN1", 1),
-    ("LATIN2", 1),
-    ("LATIN3", 1),
-    ("LATIN4", 1),
-    ("LATIN5", 1),
-    ("LATIN6", 1),
-    ("LATIN7", 1),
-    ("LATIN8", 1),
-    ("LATIN9", 1),
-    ("LATIN10", 1),
-    ("WIN1256", 1),
-    ("WIN1258", 1),
-    ("WIN866", 1),
-    ("WIN874", 1),
-    ("KOI8R", 1),
-    ("WIN1251", 1),
-    ("WIN1252", 1),
-    ("ISO_8859_5", 1),
-    ("ISO_8859_6", 1),
-    ("ISO_8859_7", 1),
-    ("ISO_8859_8", 1),
-    ("WIN1250", 1),
-    ("WIN1253", 1),
-    ("WIN1254", 1),
-    ("WIN1255", 1),
-    ("WIN1257", 1),
-    ("KOI8U", 1),
-    ("SJIS", 2),
-    ("BIG5", 2),
-    ("GBK", 2),
-    ("UHC", 2),
-    ("GB18030", 4),
-    ("JOHAB", 3),
-    ("SHIFT_JIS_2004", 2),
-];
-
-fn encoding(number: i32) -> Option<&'static (&'static str, i32)> {
-    ENCODINGS.get(usize::try_from(number).ok()?)
-}
-
-fn encoding_name(number: i32) -> &'static str {
-    encoding(number).map_or("", |(name, _)| name)
-}
-
 #[builtin(oid = 1039)]
 fn getdatabaseencoding(context: &mut CallContext<'_>) -> Result<&'static str> {
     let view = need::catalog(context)?;
     let database = view.database(view.database_oid())?;
-    Ok(encoding_name(database.map_or(kokkiri_catalog::view::UTF8, |database| database.encoding)))
+    Ok(encoding::name(database.map_or(kokkiri_catalog::view::UTF8, |database| database.encoding)))
 }
 
 #[builtin(oid = 810)]
@@ -233,46 +179,17 @@ fn pg_client_encoding(context: &mut CallContext<'_>) -> Result<String> {
 
 #[builtin(oid = 1597)]
 fn pg_encoding_to_char(number: i32) -> &'static str {
-    encoding_name(number)
+    encoding::name(number)
 }
 
-/// Case and everything but letters and digits are ignored.
 #[builtin(oid = 1264)]
 fn pg_char_to_encoding(name: &str) -> i32 {
-    let clean = |text: &str| -> String {
-        text.chars().filter(char::is_ascii_alphanumeric).map(|c| c.to_ascii_uppercase()).collect()
-    };
-    let wanted = match clean(name).as_str() {
-        "UNICODE" => "UTF8".to_owned(),
-        "WIN" => "WIN1251".to_owned(),
-        "ALT" => "WIN866".to_owned(),
-        "KOI8" => "KOI8R".to_owned(),
-        "TCVN" | "TCVN5712" | "ABC" | "VSCII" => "WIN1258".to_owned(),
-        "MSKANJI" | "SHIFTJIS" | "WIN932" | "WINDOWS932" => "SJIS".to_owned(),
-        "WIN936" | "WINDOWS936" => "GBK".to_owned(),
-        "WIN949" | "WINDOWS949" => "UHC".to_owned(),
-        "WIN950" | "WINDOWS950" => "BIG5".to_owned(),
-        other => match (other.strip_prefix("WINDOWS"), other.strip_prefix("ISO8859")) {
-            (Some(page), _) => format!("WIN{page}"),
-            (_, Some("1")) => "LATIN1".to_owned(),
-            (_, Some("2")) => "LATIN2".to_owned(),
-            (_, Some("3")) => "LATIN3".to_owned(),
-            (_, Some("4")) => "LATIN4".to_owned(),
-            (_, Some("9")) => "LATIN5".to_owned(),
-            (_, Some("10")) => "LATIN6".to_owned(),
-            (_, Some("13")) => "LATIN7".to_owned(),
-            (_, Some("14")) => "LATIN8".to_owned(),
-            (_, Some("15")) => "LATIN9".to_owned(),
-            (_, Some("16")) => "LATIN10".to_owned(),
-            _ => other.to_owned(),
-        },
-    };
-    ENCODINGS.iter().position(|(name, _)| clean(name) == wanted).map_or(-1, |number| number as i32)
+    encoding::number(name).unwrap_or(-1)
 }
 
 #[builtin(oid = 2319)]
 fn pg_encoding_max_length(number: i32) -> Option<i32> {
-    encoding(number).map(|(_, length)| *length)
+    encoding::longest_character(number)
 }
 
 /// The role's name, or `unknown (OID=n)`.

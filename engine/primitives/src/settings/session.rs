@@ -254,6 +254,20 @@ impl Settings {
         Ok(())
     }
 
+    /// What [`Settings::set`] would say to this value, or to a reset, without changing anything. Gives
+    /// the parameter's name in its own spelling.
+    ///
+    /// # Errors
+    /// As [`Settings::set`].
+    pub fn check(&self, name: &str, text: Option<&str>) -> Result<String> {
+        let Some((index, parameter)) = find(name) else {
+            return if is_custom_name(name) { Ok(name.to_owned()) } else { Err(unrecognized(name)) };
+        };
+        self.check_may_set(parameter)?;
+        text.map(|text| self.server.borrow().parse(index, text)).transpose()?;
+        Ok(parameter.name.to_owned())
+    }
+
     fn set_custom(&self, name: &str, text: Option<&str>, scope: SetScope) -> Result<()> {
         if !is_custom_name(name) {
             return Err(unrecognized(name));

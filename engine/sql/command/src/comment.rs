@@ -3,9 +3,9 @@
 //! Realises: comment.c.
 
 use kokkiri_catalog::dependency::{ObjectAddress, class};
-use kokkiri_catalog::rows::PgDescription;
+use kokkiri_catalog::rows::{PgDescription, PgShdescription};
 use kokkiri_parse::tree::{CommentStmt, ObjectName, ObjectType};
-use kokkiri_primitives::{Error, Oid, Result, error};
+use kokkiri_primitives::{Error, Oid, Result, SqlState, error};
 use kokkiri_transaction::LockMode;
 use kokkiri_types::ValueRef;
 
@@ -15,11 +15,39 @@ use crate::index::define::find_column;
 use crate::name;
 
 const DESCRIPTION_INDEX: Oid = Oid(2675);
+const SHARED_DESCRIPTION_INDEX: Oid = Oid(2397);
 
 pub fn execute(context: &mut CommandContext<'_>, statement: &CommentStmt) -> Result<CommandOutcome> {
-    let object = find(context, statement)?;
-    set(context, object, statement.comment.as_deref().filter(|comment| !comment.is_empty()))?;
+    let comment = statement.comment.as_deref().filter(|comment| !comment.is_empty());
+    match (statement.object, &statement.name) {
+        (ObjectType::Database, ObjectName::Name(names)) => {
+            if let Some(database) = find_database(context, &names.join("."))? {
+                set_shared(context, class::DATABASE, database, comment)?;
+            }
+        }
+        (ObjectType::Role, ObjectName::Name(names)) => {
+            let role = context.role_called(&names.join("."))?;
+            set_shared(context, class::ROLE, role, comment)?;
+        }
+        _ => {
+            let object = find(context, statement)?;
+            set(context, object, comment)?;
+        }
+    }
     Ok(CommandOutcome::done("COMMENT"))
+}
+
+/// A dump may be restored under another name, so a database that is missing is only warned of.
+fn find_database(context: &mut CommandContext<'_>, name: &str) -> Result<Option<Oid>> {
+    let Some(database) = context.view.database_by_name(name)? else {
+        let message = format!("database \"{name}\" does not exist");
+        context.notice(Error::warning(SqlState::INVALID_CATALOG_NAME, message));
+        return Ok(None);
+    };
+    if !context.view.owns(context.role(), database.owner)? {
+        return Err(error!(INSUFFICIENT_PRIVILEGE, "must be owner of database {name}"));
+    }
+    Ok(Some(database.oid))
 }
 
 fn find(context: &CommandContext<'_>, statement: &CommentStmt) -> Result<ObjectAddress> {
@@ -104,4 +132,19 @@ fn set(context: &CommandContext<'_>, object: ObjectAddress, comment: Option<&str
             })
             .map(drop),
     }
+}
+
+/// Sets or removes the comment on an object of no database: `CreateSharedComments`.
+fn set_shared(context: &CommandContext<'_>, class: Oid, object: Oid, comment: Option<&str>) -> Result<()> {
+    forget_shared(context, class, object)?;
+    let Some(comment) = comment else { return Ok(()) };
+    let row = PgShdescription { objoid: object, classoid: class, description: comment.to_owned() };
+    context.view.insert_row(row).map(drop)
+}
+
+/// Removes the comment on an object of no database: `DeleteSharedComments`.
+pub fn forget_shared(context: &CommandContext<'_>, class: Oid, object: Oid) -> Result<()> {
+    let keys = [key(object), key(class)];
+    let found = context.view.scan_rows::<PgShdescription>(SHARED_DESCRIPTION_INDEX, &[1, 2], &keys)?;
+    found.into_iter().try_for_each(|found| found.delete(&context.view))
 }

@@ -15,6 +15,7 @@ mod alter;
 mod comment;
 mod constraint;
 mod context;
+mod database;
 mod describe;
 mod drop;
 mod foreign_key;
@@ -22,9 +23,12 @@ mod index;
 mod lock_table;
 mod name;
 mod options;
+mod owner;
 mod relation;
+mod role_spec;
 mod schema;
 mod setting;
+mod stored_setting;
 mod table;
 mod temporary;
 mod truncate;
@@ -55,6 +59,11 @@ pub fn execute(context: &mut CommandContext<'_>, statement: &Statement) -> Resul
         Statement::Comment(comment) => comment::execute(context, comment),
         Statement::Vacuum(vacuum) => vacuum::execute(context, vacuum),
         Statement::CheckPoint(_) => checkpoint(context),
+        Statement::Createdb(create) => database::create::execute(context, create),
+        Statement::AlterDatabase(alter) => database::alter::execute(context, alter),
+        Statement::AlterDatabaseSet(alter) => database::alter::set(context, alter),
+        Statement::Dropdb(drop) => database::drop::execute(context, drop),
+        Statement::AlterOwner(alter) => owner::execute(context, alter),
         Statement::VariableSet(set) => setting::set(context, set),
         Statement::VariableShow(show) => setting::show(context, &show.name),
         other => Err(Error::not_supported(statement_name(other))),

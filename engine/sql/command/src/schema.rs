@@ -6,7 +6,7 @@ use kokkiri_catalog::dependency::{self, Behavior, ObjectAddress, class};
 use kokkiri_catalog::lookup::Lookup;
 use kokkiri_catalog::privilege::{ObjectKind, Privileges};
 use kokkiri_catalog::rows::PgNamespace;
-use kokkiri_parse::tree::{CreateSchemaStmt, DropBehavior, DropStmt, ObjectName, RoleName};
+use kokkiri_parse::tree::{CreateSchemaStmt, DropBehavior, DropStmt, ObjectName};
 use kokkiri_primitives::{Error, Oid, Result, Severity, SqlState, error};
 use kokkiri_transaction::LockMode;
 
@@ -18,14 +18,9 @@ pub fn create(context: &mut CommandContext<'_>, statement: &CreateSchemaStmt) ->
     if !statement.elements.is_empty() {
         return Err(Error::not_supported("CREATE SCHEMA with elements"));
     }
-    let owner = match statement.authorization.as_ref().map(|spec| &spec.role) {
-        None | Some(RoleName::CurrentRole | RoleName::CurrentUser) => context.role(),
-        Some(RoleName::SessionUser) => context.session_role,
-        Some(RoleName::Public) => return Err(error!(UNDEFINED_OBJECT, "role \"public\" does not exist")),
-        Some(RoleName::Named(name)) => match context.view.role_by_name(name)? {
-            Some(role) => role.oid,
-            None => return Err(error!(UNDEFINED_OBJECT, "role \"{name}\" does not exist")),
-        },
+    let owner = match &statement.authorization {
+        Some(spec) => context.role_meant(spec)?,
+        None => context.role(),
     };
     let name = match &statement.name {
         Some(name) => name.clone(),
@@ -66,14 +61,7 @@ fn check_may_create(context: &CommandContext<'_>, owner: Oid) -> Result<()> {
     if !granted.contains(wanted) {
         return Err(error!(INSUFFICIENT_PRIVILEGE, "permission denied for database {}", database.name));
     }
-    if owner != role
-        && !context.view.is_superuser(role)?
-        && !context.view.is_member_of(role)?.contains(&owner)
-    {
-        let name = context.view.role(owner)?.map_or_else(|| owner.to_string(), |role| role.name.to_string());
-        return Err(error!(INSUFFICIENT_PRIVILEGE, "must be able to SET ROLE \"{name}\""));
-    }
-    Ok(())
+    context.check_can_set_role(owner)
 }
 
 pub fn drop(context: &mut CommandContext<'_>, statement: &DropStmt) -> Result<CommandOutcome> {

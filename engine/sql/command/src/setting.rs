@@ -54,6 +54,24 @@ pub fn set(context: &mut CommandContext<'_>, statement: &VariableSetStmt) -> Res
     Ok(CommandOutcome::done(tag))
 }
 
+/// The value that SET or ALTER ... SET gives; `None` for the default. `ExtractSetVariableArgs`.
+///
+/// # Errors
+/// 42704 for the modes of transactions, which are no parameter's value.
+pub fn value_text(context: &CommandContext<'_>, statement: &VariableSetStmt) -> Result<Option<String>> {
+    let name = &statement.name;
+    match &statement.value {
+        SetValue::Values(arguments) => {
+            flatten(name, arguments.iter().map(|argument| &argument.value)).map(Some)
+        }
+        SetValue::Current => context.view.settings.show(name).map(Some),
+        SetValue::Default | SetValue::Reset | SetValue::ResetAll => Ok(None),
+        SetValue::TransactionModes(_) | SetValue::TransactionSnapshot(_) => {
+            Err(error!(UNDEFINED_OBJECT, "unrecognized configuration parameter \"{name}\""))
+        }
+    }
+}
+
 fn warn_outside(context: &mut CommandContext<'_>, what: &str) {
     let message = format!("{what} can only be used in transaction blocks");
     context.notice(Error::warning(SqlState::NO_ACTIVE_SQL_TRANSACTION, message));

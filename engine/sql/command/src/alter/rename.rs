@@ -7,7 +7,7 @@ use kokkiri_access::relation::RelationKind;
 use kokkiri_catalog::entries::RelationEntry;
 use kokkiri_catalog::lookup::Lookup;
 use kokkiri_catalog::rows::{PgConstraint, PgType};
-use kokkiri_parse::tree::{ObjectType, RenameStmt};
+use kokkiri_parse::tree::{ObjectName, ObjectType, RenameStmt};
 use kokkiri_primitives::{Error, Oid, Result, error};
 use kokkiri_transaction::LockMode;
 use kokkiri_types::ValueRef;
@@ -16,11 +16,14 @@ use crate::constraint::{change_attribute, check_name_is_free};
 use crate::context::{CommandContext, CommandOutcome};
 use crate::describe::key;
 use crate::index::define::find_column;
-use crate::name;
 use crate::relation::{change_class, is_system_column};
+use crate::{database, name};
 
 pub fn execute(context: &mut CommandContext<'_>, statement: &RenameStmt) -> Result<CommandOutcome> {
     let unbuilt = || Error::not_supported("ALTER ... RENAME of this kind of object");
+    if let (ObjectType::Database, Some(ObjectName::Name(names))) = (statement.object, &statement.name) {
+        return database::alter::rename(context, &names.join("."), &statement.new_name);
+    }
     let relation = statement.relation.as_ref().ok_or_else(unbuilt)?;
     let of_relation = match statement.object {
         ObjectType::Table | ObjectType::Index | ObjectType::Sequence | ObjectType::View => statement.object,

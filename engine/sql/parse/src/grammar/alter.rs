@@ -550,7 +550,19 @@ impl Parser<'_> {
                 self.advance();
                 let arg = DefArg::String(self.col_id()?);
                 let options = vec![DefElem::new("tablespace", Some(arg), location)];
-                Ok(Statement::AlterDatabase(AlterDatabaseStmt { name, options }))
+                Ok(Statement::AlterDatabase(AlterDatabaseStmt {
+                    name,
+                    options,
+                    refresh_collation_version: false,
+                }))
+            }
+            (Some(K::Refresh), _) => {
+                self.expect_all(&[K::Refresh, K::Collation, K::Version])?;
+                Ok(Statement::AlterDatabase(AlterDatabaseStmt {
+                    name,
+                    options: Vec::new(),
+                    refresh_collation_version: true,
+                }))
             }
             (Some(K::Set | K::Reset), _) => {
                 let set = self.set_reset_clause()?;
@@ -559,7 +571,11 @@ impl Parser<'_> {
             _ => {
                 self.accept(K::With);
                 let options = self.database_options()?;
-                Ok(Statement::AlterDatabase(AlterDatabaseStmt { name, options }))
+                Ok(Statement::AlterDatabase(AlterDatabaseStmt {
+                    name,
+                    options,
+                    refresh_collation_version: false,
+                }))
             }
         }
     }

@@ -407,6 +407,8 @@ pub struct CreatedbStmt {
 pub struct AlterDatabaseStmt {
     pub name: String,
     pub options: Vec<DefElem>,
+    /// REFRESH COLLATION VERSION, without options.
+    pub refresh_collation_version: bool,
 }
 
 #[derive(Clone, Debug, PartialEq)]
