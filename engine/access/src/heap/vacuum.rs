@@ -90,8 +90,10 @@ pub struct VacuumOptions {
 /// What a vacuum found and did.
 #[derive(Clone, Debug, Default)]
 pub struct VacuumReport {
+    /// The table's size at the start.
     pub pages: u32,
     pub scanned_pages: u32,
+    /// Pages cut off its end.
     pub removed_pages: u32,
     /// Pages newly marked in the visibility map.
     pub newly_all_visible: u32,

@@ -53,7 +53,6 @@ impl Vacuum<'_> {
             let relation = heap.relation;
             heap.transaction.truncate_storage(relation.file, BlockNumber(end), relation.needs_wal())?;
             self.report.removed_pages = self.report.pages - end;
-            self.report.pages = end;
         }
         Ok(())
     }
