@@ -8,7 +8,7 @@ SECONDS ?= 60
 CARGO ?= cargo
 VENV := .cache/venv
 
-.PHONY: run build test check unit test-sql test-server test-crash test-kill test-drivers test-isolation test-pgbench fuzz-sql witness tools bench conformance clean
+.PHONY: run build test check unit test-sql test-server test-crash test-kill test-drivers test-isolation test-pgbench fuzz-sql test-wal witness tools bench conformance clean
 
 run: build
 	./target/release/kokkiri serve -D $(DATA) -p $(PORT)
@@ -56,6 +56,10 @@ test-kill: build tools
 # Random statements on PostgreSQL 18 and on Kokkiri, which must agree: SECONDS long, or from SEED on.
 fuzz-sql: build tools
 	$(VENV)/bin/python integration-tests/fuzz_queries.py --seconds $(SECONDS) $(if $(SEED),--seed $(SEED))
+
+# What a fixed workload writes to the WAL, beside what PostgreSQL 18 writes.
+test-wal: build tools
+	integration-tests/compare_wal.py
 
 # Expectations come from real PostgreSQL 18: check that it still agrees with all of them.
 witness: tools

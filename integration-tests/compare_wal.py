@@ -161,7 +161,6 @@ class Log:
         for line in done.stdout.splitlines():
             row = re.match(r"(\S+/\S+)\s+(\d+) \([^)]*\)\s+(\d+) \([^)]*\)\s+(\d+) \(", line)
             if row and row.group(2) != "0":
-                # A record that also sets a page's first row is its own type to pg_waldump; which row is first is the same.
                 found[row.group(1)] = tuple(map(int, row.group(2, 3, 4)))
         return found
 

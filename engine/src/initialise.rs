@@ -1,7 +1,7 @@
 //! Making a new data directory's contents: control file, first WAL, catalogs, databases.
 //!
 //! Realises: what PostgreSQL's initdb lets its bootstrap and single-user backends do. `template1` is
-//! filled in one ordinary transaction; `template0` and `postgres` are copies of its files. Nobody else has
+//! filled in one ordinary transaction and frozen in another; `template0` and `postgres` are copies of its files. Nobody else has
 //! the directory, and if it fails on the way the caller removes it: so nothing is synced before the end.
 
 use std::path::Path;
@@ -113,10 +113,10 @@ fn fill(assembly: &Assembly, settings: &SharedSettings, options: &InitialiseOpti
     };
     work(&|view| bootstrap::fill(view, &BootstrapOptions { superuser: options.superuser }))?;
     work(&name_databases)?;
-    match options.superuser_password {
-        Some(verifier) => work(&|view| set_password(view, verifier)),
-        None => Ok(()),
+    if let Some(verifier) = options.superuser_password {
+        work(&|view| set_password(view, verifier))?;
     }
+    work(&bootstrap::freeze)
 }
 
 /// Gives the superuser its password.

@@ -1,24 +1,27 @@
 //! Filling the catalogs of a new cluster: the first database, `template1`.
 //!
 //! Realises: bootstrap.c. Every catalog is created with its indexes and filled from the facts, inside one
-//! ordinary transaction whose WAL is written like any other's. What PostgreSQL's init does after that in
+//! ordinary transaction whose WAL is written like any other's, and frozen in a second one. What PostgreSQL's init does after that in
 //! SQL (system views, the other databases) the facade does with the finished engine.
 
 use std::sync::Arc;
 
 use kokkiri_access::btree::{self, Tree};
+use kokkiri_access::heap::vacuum::{CostLimits, FreezeAges, VacuumOptions, compute_cutoffs};
 use kokkiri_access::heap::{BulkInsert, Heap, InsertOptions};
-use kokkiri_access::relation::{IndexDescriptor, IndexKey};
-use kokkiri_primitives::{Error, ItemPointer, Oid, RelFileLocator, Result};
+use kokkiri_access::relation::{IndexCleanup, IndexDescriptor, IndexKey};
+use kokkiri_primitives::{Error, ItemPointer, MultiXactId, Oid, RelFileLocator, Result, TransactionId};
 use kokkiri_storage::{FileSystem, OpenOptions};
 use kokkiri_transaction::{Cluster, Transaction};
 use kokkiri_types::{Value, ValueRef};
 
 use crate::descriptor::relation_file;
 use crate::facts;
+use crate::lookup::Lookup;
 use crate::relation_map::{self, RelationMap};
+use crate::rows::PgClass;
 use crate::shapes;
-use crate::view::CatalogView;
+use crate::view::{CatalogView, oid_ref};
 
 /// Oid of the database template1.
 pub const TEMPLATE1: Oid = Oid(1);
@@ -72,7 +75,7 @@ pub fn fill(view: &CatalogView<'_>, options: &BootstrapOptions<'_>) -> Result<()
         let mut bulk = BulkInsert::new(&view.cluster().buffers);
         let borrowed: Vec<Vec<ValueRef<'_>>> = rows.iter().map(|row| crate::view::refs(row)).collect();
         let slices: Vec<&[ValueRef<'_>]> = borrowed.iter().map(Vec::as_slice).collect();
-        let tids = heap.multi_insert(&slices, InsertOptions::default(), &mut bulk)?;
+        let tids = heap.multi_insert(&slices, InsertOptions::default(), Some(&mut bulk))?;
         for index in &relation.indexes {
             build_index(view.cluster(), view.transaction, index, &borrowed, &tids)?;
         }
@@ -83,6 +86,60 @@ pub fn fill(view: &CatalogView<'_>, options: &BootstrapOptions<'_>) -> Result<()
         for index in &relation.indexes {
             build_index(view.cluster(), view.transaction, index, &[], &[])?;
         }
+    }
+    Ok(())
+}
+
+/// Vacuums and freezes the filled catalogs, and enters their sizes into pg_class. Nobody who reads them later
+/// has to find out, and to write down, that their rows are visible.
+pub fn freeze(view: &CatalogView<'_>) -> Result<()> {
+    const NO_AGE: FreezeAges = FreezeAges {
+        min_age: 0,
+        table_age: 0,
+        max_age: 0,
+        multixact_min_age: 0,
+        multixact_table_age: 0,
+        multixact_max_age: 0,
+    };
+    for shape in shapes::shapes().filter(|shape| shape.class.relkind == b'r') {
+        let relation = view.catalog_relation(shape.class.oid)?;
+        let heap = Heap::new(&relation, view.transaction);
+        let (frozen_xid, min_mxid) = (shape.class.relfrozenxid, MultiXactId(shape.class.relminmxid.0));
+        let report = heap.vacuum(&VacuumOptions {
+            cutoffs: compute_cutoffs(&heap, frozen_xid, min_mxid, &NO_AGE).0,
+            aggressive: true,
+            read_all: true,
+            index_cleanup: IndexCleanup::On,
+            truncate: false,
+            ring_kilobytes: 0,
+            memory_bytes: 1 << 20,
+            costs: CostLimits::default(),
+        })?;
+        overwrite_class(view, shape.class.oid, |row| {
+            row.relpages = report.pages as i32;
+            row.reltuples = report.live_tuples as f32;
+            row.relallvisible = report.visible_pages as i32;
+            row.relallfrozen = report.frozen_pages as i32;
+            if let Some((xid, mxid)) = report.oldest_ids {
+                (row.relfrozenxid, row.relminmxid) = (xid, TransactionId(mxid.0));
+            }
+        })?;
+        for (index, statistics) in relation.indexes.iter().zip(&report.indexes) {
+            if let Some(statistics) = statistics {
+                overwrite_class(view, index.oid, |row| {
+                    row.relpages = statistics.pages as i32;
+                    row.reltuples = statistics.tuples as f32;
+                })?;
+            }
+        }
+    }
+    Ok(())
+}
+
+fn overwrite_class(view: &CatalogView<'_>, relation: Oid, change: impl Fn(&mut PgClass)) -> Result<()> {
+    for mut found in view.rows_to_change::<PgClass>(Lookup::RelationByOid, &[oid_ref(relation)])? {
+        change(&mut found.row);
+        view.overwrite_row(found.tid, found.row)?;
     }
     Ok(())
 }

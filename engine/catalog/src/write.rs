@@ -47,9 +47,24 @@ impl CatalogView<'_> {
         Ok(tid)
     }
 
-    /// Inserts several rows of one catalog.
+    /// Inserts several rows of one catalog, logged a page at a time: `CatalogTuplesMultiInsertWithInfo`.
     pub fn insert_rows<R: CatalogRow>(&self, rows: impl IntoIterator<Item = R>) -> Result<()> {
-        rows.into_iter().try_for_each(|row| self.insert_row(row).map(drop))
+        let rows: Vec<Vec<Value>> = rows.into_iter().map(CatalogRow::into_values).collect();
+        if rows.is_empty() {
+            return Ok(());
+        }
+        let relation = self.catalog_relation(R::CATALOG)?;
+        let heap = Heap::new(&relation, self.transaction);
+        let borrowed: Vec<Vec<ValueRef<'_>>> = rows.iter().map(|row| refs(row)).collect();
+        let slices: Vec<&[ValueRef<'_>]> = borrowed.iter().map(Vec::as_slice).collect();
+        let tids = heap.multi_insert(&slices, InsertOptions::default(), None)?;
+        for (row, tid) in borrowed.iter().zip(tids) {
+            self.insert_index_entries(&heap, row, tid, false)?;
+        }
+        for row in &rows {
+            self.note_change(R::CATALOG, row);
+        }
+        Ok(())
     }
 
     /// Replaces the row at `tid`, whose values are `old`.
@@ -76,7 +91,7 @@ impl CatalogView<'_> {
     }
 
     /// Overwrites the row at `tid` where it stands: the change holds whatever becomes of the transaction,
-    /// and everybody sees it at once. False if somebody was changing the row, who has been waited for: read
+    /// and everybody sees it at once. The commit tells of it once more, as PostgreSQL's does. False if somebody was changing the row, who has been waited for: read
     /// it again. Only values that keep the row's length may differ.
     pub fn overwrite_row<R: CatalogRow>(&self, tid: ItemPointer, new: R) -> Result<bool> {
         let relation = self.catalog_relation(R::CATALOG)?;
@@ -85,6 +100,9 @@ impl CatalogView<'_> {
             .map(|(shared, stale)| stale.to_message(if shared { Oid::INVALID } else { self.database_oid() }))
             .collect();
         let done = Heap::new(&relation, self.transaction).update_in_place(tid, &refs(&values), &messages)?;
+        if done {
+            self.note_change(R::CATALOG, &values);
+        }
         self.session.command_ended();
         Ok(done)
     }

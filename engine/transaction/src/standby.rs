@@ -5,6 +5,7 @@
 //! ```text
 //!  running xacts:  xids i32 | subxids i32 | overflowed u8, 3 zero | next | oldest running | latest completed | xids
 //!  locks:          n i32 | n x (xid, database, relation)
+//!  invalidations:  database | tablespace | relation cache file u8, 3 zero | n i32 | n x message
 //! ```
 
 use kokkiri_primitives::{Error, Lsn, Oid, Result, TransactionId};
@@ -14,6 +15,7 @@ use kokkiri_wal::rmgr::RmgrId;
 
 use crate::bytes::Reader;
 use crate::cluster::Cluster;
+use crate::invalidation::Invalidation;
 use crate::lock::{LockMode, LockTag};
 use crate::proc_array::RunningTransactions;
 
@@ -27,6 +29,15 @@ pub struct StandbyLock {
     pub xid: TransactionId,
     pub database: Oid,
     pub relation: Oid,
+}
+
+/// Decodes a record of invalidations; messages of a kind that isn't known are left out.
+pub fn decode_invalidations(record: &DecodedRecord) -> Result<Vec<Invalidation>> {
+    let mut data = Reader::new(record.main_data(), "standby", record.lsn);
+    let (_database, _tablespace, _cache_file) = (data.u32()?, data.u32()?, data.u32()?);
+    let count = data.count(Invalidation::SIZE)?;
+    let messages: Vec<_> = (0..count).map(|_| data.array()).collect::<Result<_>>()?;
+    Ok(messages.iter().filter_map(Invalidation::decode).collect())
 }
 
 fn encode_running(running: &RunningTransactions) -> Vec<u8> {
@@ -102,6 +113,24 @@ impl Cluster {
         self.log_locks(Some(xid), &locks);
     }
 
+    /// Logs the invalidations of a transaction without an xid, which has no commit record to carry them:
+    /// `LogStandbyInvalidations`.
+    pub(crate) fn log_invalidations(
+        &self,
+        database: (Oid, Oid),
+        cache_file: bool,
+        messages: &[Invalidation],
+    ) {
+        let critical = CriticalSection::enter();
+        let mut record = RecordBuilder::new(RmgrId::Standby, STANDBY_INVALIDATIONS);
+        record.data(&database.0.0.to_le_bytes()).data(&database.1.0.to_le_bytes());
+        record.data(&u32::from(cache_file).to_le_bytes()).data(&(messages.len() as u32).to_le_bytes());
+        for message in messages {
+            record.data(&message.encode());
+        }
+        self.wal.insert(&critical, record);
+    }
+
     fn log_locks(&self, xid: Option<TransactionId>, locks: &[StandbyLock]) {
         let critical = CriticalSection::enter();
         let mut record = RecordBuilder::new(RmgrId::Standby, STANDBY_LOCK);
@@ -120,7 +149,7 @@ pub fn redo(record: &DecodedRecord) -> Result<()> {
     match record.operation() {
         STANDBY_LOCK => decode_locks(record).map(drop),
         RUNNING_XACTS => decode_running(record).map(drop),
-        STANDBY_INVALIDATIONS => Ok(()),
+        STANDBY_INVALIDATIONS => decode_invalidations(record).map(drop),
         other => Err(Error::internal(format!("standby_redo: unknown op code {other}"))),
     }
 }

@@ -61,7 +61,7 @@ impl Heap<'_> {
         &self,
         rows: &[&[ValueRef<'_>]],
         options: InsertOptions,
-        bulk: &mut BulkInsert,
+        mut bulk: Option<&mut BulkInsert>,
     ) -> Result<Vec<ItemPointer>> {
         let mut tuples = Vec::with_capacity(rows.len());
         let (xid, cid) = (self.transaction.current_xid()?, self.transaction.use_command_id());
@@ -73,7 +73,7 @@ impl Heap<'_> {
         }
         let mut tids = Vec::with_capacity(rows.len());
         while tids.len() < tuples.len() {
-            self.fill_page(&tuples[tids.len()..], xid, options, bulk, &mut tids)?;
+            self.fill_page(&tuples[tids.len()..], xid, options, bulk.as_deref_mut(), &mut tids)?;
         }
         Ok(tids)
     }
@@ -146,13 +146,12 @@ impl Heap<'_> {
         tuples: &[HeapTuple],
         xid: TransactionId,
         options: InsertOptions,
-        bulk: &mut BulkInsert,
+        bulk: Option<&mut BulkInsert>,
         tids: &mut Vec<ItemPointer>,
     ) -> Result<()> {
         let mut vm = VmPin::default();
         let placement = PlacementOptions { skip_fsm: options.skip_fsm };
-        let mut guard =
-            self.page_for_tuple(tuples[0].bytes.len(), None, &mut vm, Some(bulk), placement)?.page;
+        let mut guard = self.page_for_tuple(tuples[0].bytes.len(), None, &mut vm, bulk, placement)?.page;
         let block = guard.block();
         let reserved = self.relation.options.reserved_space();
         let init = guard.max_offset().0 == 0;

@@ -469,7 +469,7 @@ impl Workload {
         let values: Vec<_> = new.iter().map(|(id, row)| row.values(*id)).collect();
         let values: Vec<&[ValueRef<'_>]> = values.iter().map(|row| &row[..]).collect();
         let mut bulk = BulkInsert::new(&self.instance.cluster.buffers);
-        let tids = heap.multi_insert(&values, InsertOptions::default(), &mut bulk)?;
+        let tids = heap.multi_insert(&values, InsertOptions::default(), Some(&mut bulk))?;
         drop(bulk);
         for ((id, row), tid) in new.iter().zip(tids) {
             assert!(rows::insert_entries(&heap, *id, row, None, tid)?, "id {id} is not in use");

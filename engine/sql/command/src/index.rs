@@ -13,6 +13,7 @@ use kokkiri_catalog::lookup::Lookup;
 use kokkiri_catalog::row::{Array, Int2Vector, OidVector};
 use kokkiri_catalog::rows::{PgAttribute, PgClass, PgIndex};
 use kokkiri_primitives::{Oid, RelFileNumber, Result, TransactionId, error};
+use kokkiri_transaction::{LockMode, WaitPolicy};
 
 use crate::constraint::{self, IndexConstraint};
 use crate::context::CommandContext;
@@ -69,11 +70,13 @@ pub fn create(context: &mut CommandContext<'_>, table: &RelationEntry, new: NewI
     let oid = context.view.new_oid(Lookup::RelationByOid)?;
     let file = new_file(context, table.relation.persistence, RelFileNumber(oid.0));
     create_file(context, file)?;
+    context.view.lock_relation_oid(oid, LockMode::AccessExclusive, WaitPolicy::Block)?;
     context.view.insert_row(class_row(table, &new, oid))?;
-    for (column, number) in new.columns.iter().zip(1i16..) {
-        let row = attribute_row(context, table, oid, number, column)?;
-        context.view.insert_row(row)?;
-    }
+    let columns = new.columns.iter().zip(1i16..);
+    let rows: Vec<_> = columns
+        .map(|(column, number)| attribute_row(context, table, oid, number, column))
+        .collect::<Result<_>>()?;
+    context.view.insert_rows(rows)?;
     let immediate = new.constraint.as_ref().is_none_or(|constraint| !constraint.deferrable);
     context.view.insert_row(PgIndex {
         indexrelid: oid,

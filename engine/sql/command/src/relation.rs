@@ -15,6 +15,7 @@ use kokkiri_catalog::row::Array;
 use kokkiri_catalog::rows::{PgAttribute, PgClass};
 use kokkiri_primitives::{Error, Fork, Oid, RelFileLocator, RelFileNumber, Result, TransactionId, error};
 use kokkiri_storage::RelationFile;
+use kokkiri_transaction::{LockMode, WaitPolicy};
 use kokkiri_types::AttributeStorage;
 
 use crate::context::CommandContext;
@@ -100,17 +101,20 @@ pub fn create(context: &mut CommandContext<'_>, new: &NewRelation<'_>) -> Result
         row_type::check_name(context, new)?;
     }
     let oid = context.view.new_oid(Lookup::RelationByOid)?;
+    // Nobody can find it before the commit, so the lock never waits; whoever follows the log needs it.
+    context.view.lock_relation_oid(oid, LockMode::AccessExclusive, WaitPolicy::Block)?;
     if new.kind.has_storage() {
         create_file(context, file(context, new, RelFileNumber(oid.0)))?;
     }
     let row_type = if has_row_type { Some(row_type::create(context, new, oid)?) } else { None };
     context.view.insert_row(class_row(context, new, oid, row_type))?;
     let columns = new.columns.iter().zip(1i16..);
-    for (column, number) in columns {
-        let row = attribute_row(context, oid, number, column)?;
-        record_column(context, &row)?;
-        context.view.insert_row(row)?;
+    let rows: Vec<_> =
+        columns.map(|(column, number)| attribute_row(context, oid, number, column)).collect::<Result<_>>()?;
+    for row in &rows {
+        record_column(context, row)?;
     }
+    context.view.insert_rows(rows)?;
     if !matches!(new.kind, RelationKind::View | RelationKind::CompositeType) {
         context.view.insert_rows(SYSTEM_COLUMNS.iter().map(|column| system_row(oid, column)))?;
     }

@@ -12,7 +12,6 @@ use kokkiri_parse::tree::{
 };
 use kokkiri_parse::{AtLocation, tree as raw};
 use kokkiri_primitives::{Error, Oid, Result, Severity, SqlState, error};
-use kokkiri_transaction::{LockMode, WaitPolicy};
 use kokkiri_types::AttributeStorage;
 
 use crate::constraint::NewNotNull;
@@ -81,7 +80,6 @@ pub fn create(context: &mut CommandContext<'_>, statement: &CreateStmt) -> Resul
         },
     )?;
     context.advance()?;
-    context.view.lock_relation_oid(oid, LockMode::AccessExclusive, WaitPolicy::Block)?;
     let mut names = Vec::new();
     add_not_null(context, oid, &definition, &mut names)?;
     let entry = context.view.expect_relation(oid)?;

@@ -80,7 +80,14 @@ impl Transaction {
         let invalidations = std::mem::take(&mut level.invalidations);
         let dropped_statistics = std::mem::take(&mut level.drop_at_commit);
         let logged = match level.xid {
-            None => None,
+            None => {
+                if !invalidations.is_empty() && self.cluster.transactions.standby_info() {
+                    let database = self.backend.database().zip(self.tablespace).unwrap_or_default();
+                    let cache_file = self.state.lock().relation_cache_file;
+                    self.cluster.log_invalidations(database, cache_file, &invalidations);
+                }
+                None
+            }
             Some(xid) => {
                 let pins = match self.cluster.transactions.clog.prepare(xid, &level.children) {
                     Ok(pins) => pins,

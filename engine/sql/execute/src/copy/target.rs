@@ -102,7 +102,8 @@ impl CopyTarget {
         let values: Vec<Vec<ValueRef<'_>>> =
             rows.iter().map(|row| row.iter().map(Value::as_ref).collect()).collect();
         let slices: Vec<&[ValueRef<'_>]> = values.iter().map(Vec::as_slice).collect();
-        let tids = heap.multi_insert(&slices, options, &mut self.bulk).map_err(|error| (error, None))?;
+        let tids =
+            heap.multi_insert(&slices, options, Some(&mut self.bulk)).map_err(|error| (error, None))?;
         for (number, (row, tid)) in rows.iter().zip(tids).enumerate() {
             let written = WrittenRow { row, types: &self.types, tid, is_update: false };
             enter_row(&mut context, &heap, &mut self.indexes, &mut self.scratch, &written)
