@@ -192,7 +192,6 @@ vacuum;
 analyze;
 reindex table chains;
 vacuum full texts;
-checkpoint;
 update made_there set note = note || ' again' where id % 2 = 0;
 """
 
