@@ -57,6 +57,17 @@ pub struct BindRequest<'a> {
     pub result_formats: Vec<i16>,
 }
 
+/// A FunctionCall message.
+#[derive(Clone, Debug)]
+pub struct FunctionCallRequest<'a> {
+    pub function: u32,
+    /// As in [`BindRequest`].
+    pub argument_formats: Vec<i16>,
+    /// `None` is NULL.
+    pub arguments: Vec<Option<&'a [u8]>>,
+    pub result_format: i16,
+}
+
 /// Why [`crate::Session::run`] came back.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Progress {

@@ -13,8 +13,8 @@ mod session;
 
 pub use admission::BackendSlot;
 pub use client::{
-    BindRequest, ConnectRequest, Credentials, Format, IdleTimeout, Progress, ResultColumn, RowSink,
-    TransactionState, format_log_time, invalid_encoding, output,
+    BindRequest, ConnectRequest, Credentials, Format, FunctionCallRequest, IdleTimeout, Progress,
+    ResultColumn, RowSink, TransactionState, format_log_time, invalid_encoding, output,
 };
 pub use engine::{Engine, StopMode};
 pub use initialise::InitialiseOptions;

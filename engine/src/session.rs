@@ -15,7 +15,9 @@
 mod block;
 mod command;
 mod copy;
+mod function_call;
 mod io;
+mod plan_cache;
 mod portal;
 mod prepared;
 mod run;
@@ -44,9 +46,9 @@ pub use io::install_checks;
 
 use block::{Block, Ending};
 use copy::CopyIn;
+use plan_cache::Source;
 use portal::Portal;
 use run::Work;
-use statement::Source;
 
 /// One client's session.
 pub struct Session {

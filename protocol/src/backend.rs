@@ -71,6 +71,8 @@ pub trait Output {
     fn negotiate_protocol_version(&mut self, newest: i32, unsupported: &[String]);
     fn ready_for_query(&mut self, status: TransactionStatus);
     fn report(&mut self, kind: ReportKind, fields: &ReportFields<'_>);
+    /// An error in the form of protocol 2, for a client that asks for it: text, with no length before it.
+    fn outdated_report(&mut self, severity: &str, message: &str);
     fn notification(&mut self, pid: i32, channel: &str, payload: &str);
     fn row_description<'a>(&mut self, fields: impl Iterator<Item = Field<'a>>);
     fn parameter_description(&mut self, types: &[u32]);
@@ -139,6 +141,10 @@ impl Output for Vec<u8> {
             ReportKind::Error => put(self, &ErrorResponse::from(info)),
             ReportKind::Notice => put(self, &NoticeResponse::from(info)),
         }
+    }
+
+    fn outdated_report(&mut self, severity: &str, message: &str) {
+        self.put_slice(format!("E{severity}:  {message}\n\0").as_bytes());
     }
 
     fn notification(&mut self, pid: i32, channel: &str, payload: &str) {

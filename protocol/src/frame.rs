@@ -22,8 +22,9 @@ const LARGE_LENGTH_MAX: usize = 0x3fff_ffff - 1;
 pub enum Phase {
     /// Only answers to an authentication request.
     Authentication,
-    /// Queries; inside COPY FROM STDIN too.
     Queries,
+    /// The data of COPY FROM STDIN.
+    Copy,
 }
 
 /// A whole message as it came.
@@ -90,7 +91,9 @@ fn length_limit(kind: u8, phase: Phase) -> Result<usize> {
         (Phase::Authentication, _) => Err(Malformed::UnknownType(kind)),
         (Phase::Queries, b'Q' | b'P' | b'B' | b'F' | b'd') => Ok(LARGE_LENGTH_MAX),
         (Phase::Queries, b'E' | b'D' | b'C' | b'S' | b'H' | b'X' | b'c' | b'f') => Ok(SMALL_LENGTH_MAX),
-        (Phase::Queries, _) => Err(Malformed::UnknownType(kind)),
+        (Phase::Copy, b'd') => Ok(LARGE_LENGTH_MAX),
+        (Phase::Copy, b'c' | b'f' | b'H' | b'S') => Ok(SMALL_LENGTH_MAX),
+        (Phase::Queries | Phase::Copy, _) => Err(Malformed::UnknownType(kind)),
     }
 }
 

@@ -18,12 +18,14 @@ use std::time::Duration;
 use bytes::BytesMut;
 use kokkiri_engine::activity::{Backend, Interrupt};
 use kokkiri_engine::{
-    BindRequest, Error, Instance, Lsn, Progress, Result, Session, Severity, SqlState, TransactionState,
+    BindRequest, Error, FunctionCallRequest, Instance, Lsn, Progress, Result, Session, Severity, SqlState,
+    TransactionState,
 };
 use kokkiri_protocol::TransactionStatus;
 use kokkiri_protocol::backend::{AuthenticationRequest, Output as _};
 use kokkiri_protocol::frame::{self, Frame, Framing, Phase};
-use kokkiri_protocol::frontend::{self, Message, Target};
+use kokkiri_protocol::frontend::{self, FunctionCall, Message, Target};
+use kokkiri_protocol::reader::Malformed;
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 
 use crate::authentication::{self, Failure};
@@ -77,6 +79,13 @@ async fn start(server: &Arc<Server>, stream: Stream, peer: Peer) -> Option<Conne
         Ok(Outcome::Nothing) => return None,
         Ok(Outcome::Refused(mut stream, error)) => {
             refuse(&mut stream, &error).await;
+            return None;
+        }
+        Ok(Outcome::RefusedOutdated(mut stream, error)) => {
+            log::report(&error, None);
+            let mut output = Vec::new();
+            output.outdated_report(error.severity().as_str(), error.message());
+            hang_up(&mut stream, &output).await;
             return None;
         }
         Err(cause) => {
@@ -152,8 +161,12 @@ async fn refuse(stream: &mut Stream, error: &Error) {
     log::report(error, None);
     let mut output = Vec::new();
     Sink::new(&mut output).error(error, None);
-    // The client may be gone already; the refusal is in the log.
-    if stream.write_all(&output).await.is_ok() {
+    hang_up(stream, &output).await;
+}
+
+/// Writes a last message. The client may be gone already; what it says is in the log.
+async fn hang_up(stream: &mut Stream, output: &[u8]) {
+    if stream.write_all(output).await.is_ok() {
         let _closing = stream.shutdown().await;
     }
 }
@@ -223,7 +236,10 @@ impl Connection {
             Ok(message) => message,
             Err(malformed) => {
                 let error = Error::new(SqlState::PROTOCOL_VIOLATION, malformed.to_string());
-                let extended = !matches!(frame.kind, b'Q' | b'F');
+                let extended = matches!(frame.kind, b'P' | b'B' | b'D' | b'E' | b'C' | b'H');
+                if frame.kind == b'S' {
+                    self.skip_until_sync = false;
+                }
                 return self.failed(error, extended).await;
             }
         };
@@ -237,10 +253,7 @@ impl Connection {
             Message::Sync => self.sync().await,
             // COPY data that comes after COPY has failed is read and forgotten.
             Message::CopyData(_) | Message::CopyDone | Message::CopyFail(_) => Ok(()),
-            Message::FunctionCall(_) => {
-                let error = Error::not_supported("the function call protocol message");
-                self.failed(error, false).await
-            }
+            Message::FunctionCall(call) => self.function_call(&call).await,
             extended => match self.extended(extended).await {
                 Ok(()) => Ok(()),
                 Err(Failure::Refused(error)) => self.failed(error, true).await,
@@ -325,6 +338,23 @@ impl Connection {
         Ok(())
     }
 
+    async fn function_call(&mut self, call: &FunctionCall<'_>) -> std::result::Result<(), Ended> {
+        self.statement = None;
+        let request = FunctionCallRequest {
+            function: call.function,
+            argument_formats: call.argument_formats.iter().collect(),
+            arguments: call.arguments.iter().collect(),
+            result_format: call.result_format,
+        };
+        match self.call(|session, _| session.call_function(&request)) {
+            Ok(result) => {
+                self.output.function_call_response(result.as_deref());
+                self.sync().await
+            }
+            Err(error) => self.failed(error, false).await,
+        }
+    }
+
     async fn sync(&mut self) -> std::result::Result<(), Ended> {
         self.skip_until_sync = false;
         self.session.begin_sync();
@@ -360,7 +390,7 @@ impl Connection {
     /// Takes COPY data from the client until it ends or the session has enough to work on.
     async fn copy_in(&mut self) -> std::result::Result<(), Failure> {
         loop {
-            match frame::next_frame(&mut self.input, Phase::Queries) {
+            match frame::next_frame(&mut self.input, Phase::Copy) {
                 Ok(Framing::Complete(frame)) => {
                     let message = frontend::decode(&frame).map_err(|malformed| {
                         Error::new(SqlState::PROTOCOL_VIOLATION, malformed.to_string())
@@ -378,16 +408,7 @@ impl Connection {
                             return Ok(self.call(|session, _| session.copy_fail(&reason))?);
                         }
                         Message::Flush | Message::Sync => {}
-                        _ => {
-                            let error = Error::new(
-                                SqlState::PROTOCOL_VIOLATION,
-                                format!(
-                                    "unexpected message type 0x{:02X} during COPY from stdin",
-                                    frame.kind
-                                ),
-                            );
-                            return Err(error.into());
-                        }
+                        _ => unreachable!("other types do not get through the framing"),
                     }
                 }
                 Ok(Framing::Needs(_)) => {
@@ -395,11 +416,24 @@ impl Connection {
                         return Err(Failure::Gone);
                     }
                 }
+                Err(Malformed::UnknownType(kind)) => {
+                    let unexpected = format!("unexpected message type 0x{kind:02X} during COPY from stdin");
+                    self.report(&Error::new(SqlState::PROTOCOL_VIOLATION, unexpected));
+                    // Nobody knows where the next message starts.
+                    let lost = "terminating connection because protocol synchronization was lost";
+                    return Err(Error::fatal(SqlState::PROTOCOL_VIOLATION, lost).into());
+                }
                 Err(malformed) => {
                     return Err(Error::fatal(SqlState::PROTOCOL_VIOLATION, malformed.to_string()).into());
                 }
             }
         }
+    }
+
+    /// Sends an error and writes it to the log.
+    fn report(&mut self, error: &Error) {
+        log::report(error, self.statement.as_deref());
+        Sink::new(&mut self.output).error(error, self.statement.as_deref());
     }
 
     fn has_whole_frame(&self) -> bool {
@@ -428,12 +462,11 @@ impl Connection {
 
     /// Reports an error of a message and gets the session ready for the next.
     async fn failed(&mut self, error: Error, extended: bool) -> std::result::Result<(), Ended> {
-        let statement = self.statement.take();
         if error.severity() >= Severity::Fatal {
             return self.fatal(&error).await;
         }
-        log::report(&error, statement.as_deref());
-        Sink::new(&mut self.output).error(&error, statement.as_deref());
+        self.report(&error);
+        self.statement = None;
         if let Err(worse) = self.call(|session, _| session.statement_failed()) {
             return self.fatal(&worse).await;
         }
@@ -447,8 +480,7 @@ impl Connection {
 
     async fn fatal(&mut self, error: &Error) -> std::result::Result<(), Ended> {
         let error = error.clone().with_severity(error.severity().max(Severity::Fatal));
-        log::report(&error, self.statement.as_deref());
-        Sink::new(&mut self.output).error(&error, self.statement.as_deref());
+        self.report(&error);
         self.flush().await?;
         Err(Ended::ByError)
     }

@@ -58,6 +58,8 @@ pub enum Outcome {
     Nothing,
     /// Refused: the error is sent and the connection closed.
     Refused(Stream, Error),
+    /// Refused as well, for a protocol so old that errors had another form.
+    RefusedOutdated(Stream, Error),
 }
 
 /// Talks to the client until it has sent a startup packet.
@@ -79,35 +81,37 @@ pub async fn negotiate(server: &Arc<Server>, stream: Stream, peer: Peer) -> std:
         match startup::decode(&packet) {
             Ok(Startup::Ssl) if !asked_ssl && !stream.is_tls() => {
                 asked_ssl = true;
-                // Bytes sent before the handshake would be taken for bytes under TLS.
+                let tls = server.tls().filter(|_| peer.address().is_some());
+                if tls.is_none() {
+                    stream.write_all(b"N").await?;
+                }
+                // Bytes sent before the answer would be taken for bytes under TLS.
                 if !input.is_empty() {
                     return Ok(Outcome::Refused(stream, unencrypted("SSL")));
                 }
-                match &server.tls() {
-                    Some(tls) if peer.address().is_some() => {
-                        stream.write_all(b"S").await?;
-                        stream = handshake(tls, stream).await?;
-                    }
-                    _ => stream.write_all(b"N").await?,
+                if let Some(tls) = tls {
+                    stream.write_all(b"S").await?;
+                    stream = handshake(&tls, stream).await?;
                 }
             }
             Ok(Startup::GssEncryption) if !asked_gss => {
                 asked_gss = true;
-                if !input.is_empty() {
-                    return Ok(Outcome::Refused(stream, unencrypted("GSS")));
-                }
                 stream.write_all(b"N").await?;
+                if !input.is_empty() {
+                    return Ok(Outcome::Refused(stream, unencrypted("GSSAPI encryption")));
+                }
             }
             Ok(Startup::Ssl | Startup::GssEncryption) => {
-                let error = Error::fatal(
-                    SqlState::FEATURE_NOT_SUPPORTED,
-                    format!("unsupported frontend protocol {}.{}: server supports 3.0 to 3.2", 1234, 5679),
-                );
-                return Ok(Outcome::Refused(stream, error));
+                // Asked for twice, it is a protocol version like any other.
+                let asked = ProtocolVersion { major: 1234, minor: 5679 };
+                return Ok(Outcome::Refused(stream, unsupported(asked)));
             }
             Ok(Startup::Cancel { pid, key }) => {
                 server.cancel(pid, key);
                 return Ok(Outcome::Nothing);
+            }
+            Ok(Startup::Session { version, .. }) if version.major < 3 => {
+                return Ok(Outcome::RefusedOutdated(stream, unsupported(version)));
             }
             Ok(Startup::Session { version, options }) => {
                 return Ok(match session(version, &options) {
@@ -180,13 +184,7 @@ type SessionRequest = (ConnectRequest, Option<String>, Vec<u8>);
 /// Reads the options of a startup packet.
 fn session(version: ProtocolVersion, options: &[(&[u8], &[u8])]) -> Result<SessionRequest> {
     if version.major != 3 {
-        return Err(Error::fatal(
-            SqlState::FEATURE_NOT_SUPPORTED,
-            format!(
-                "unsupported frontend protocol {}.{}: server supports 3.0 to 3.2",
-                version.major, version.minor
-            ),
-        ));
+        return Err(unsupported(version));
     }
     let mut request = ConnectRequest::default();
     let mut replication = None;
@@ -270,6 +268,14 @@ fn split_options(text: &str) -> Result<Vec<(String, String)>> {
         settings.push((name.replace('-', "_"), value.to_owned()));
     }
     Ok(settings)
+}
+
+fn unsupported(version: ProtocolVersion) -> Error {
+    let ProtocolVersion { major, minor } = version;
+    Error::fatal(
+        SqlState::FEATURE_NOT_SUPPORTED,
+        format!("unsupported frontend protocol {major}.{minor}: server supports 3.0 to 3.2"),
+    )
 }
 
 fn violation(malformed: &Malformed) -> Error {

@@ -33,6 +33,8 @@ pub struct Block {
     backend: Arc<Backend>,
     tablespace: Oid,
     state: State,
+    /// The implicit transaction is that of several statements: PostgreSQL's implicit transaction block.
+    implicit_is_shared: bool,
 }
 
 /// A commit whose record is in the WAL and whose flush is awaited.
@@ -59,7 +61,7 @@ impl Ending {
 
 impl Block {
     pub fn new(cluster: Arc<Cluster>, backend: Arc<Backend>, tablespace: Oid) -> Self {
-        Self { cluster, backend, tablespace, state: State::Idle }
+        Self { cluster, backend, tablespace, state: State::Idle, implicit_is_shared: false }
     }
 
     pub fn client_state(&self) -> TransactionState {
@@ -80,6 +82,17 @@ impl Block {
 
     pub fn is_implicit(&self) -> bool {
         matches!(self.state, State::Implicit(_))
+    }
+
+    /// Notes that the implicit transaction, if that is what runs, is not that of one statement alone.
+    pub fn share_implicit(&mut self) {
+        self.implicit_is_shared = self.is_implicit();
+    }
+
+    /// True for whatever a statement that needs a transaction of its own can't run in, and one that only
+    /// makes sense within one can: `IsTransactionBlock`.
+    pub fn is_block(&self) -> bool {
+        self.is_explicit() || (self.is_implicit() && self.implicit_is_shared)
     }
 
     /// The running transaction.
@@ -126,6 +139,7 @@ impl Block {
         }
         let options = self.options(settings);
         self.state = State::Implicit(self.begin_transaction(settings, options));
+        self.implicit_is_shared = false;
         true
     }
 

@@ -8,6 +8,7 @@ use kokkiri_analyze::{ExpressionUse, Parameters, analyze_expression};
 use kokkiri_command::{CommandContext, CommandRows};
 use kokkiri_execute::execution::Execution;
 use kokkiri_execute::explain::{self, ExplainOptions, StatementTimes};
+use kokkiri_execute::tuple_store::TupleStore;
 use kokkiri_parse::tree::{DefArg, DefElem, ExecuteStmt, ExplainStmt, PrepareStmt, RawStatement, Statement};
 use kokkiri_primitives::activity::with_current;
 use kokkiri_primitives::{Error, Oid, Result, SqlState, error};
@@ -15,7 +16,8 @@ use kokkiri_recovery::checkpoint::CheckpointRequest;
 use kokkiri_types::builtin::oid;
 use kokkiri_types::{BATCH_ROWS, Batch, PhysicalType, Value};
 
-use super::portal::{Portal, Runs};
+use super::plan_cache::Source;
+use super::portal::{Held, HeldTag, Portal, Runs};
 use super::run::Ran;
 use super::statement::{self, Prepared};
 use super::{Session, unknown_statement};
@@ -47,11 +49,12 @@ impl Session {
         &mut self,
         portal: &mut Portal,
         raw: &Arc<RawStatement>,
+        limit: Option<u64>,
         sink: &mut dyn RowSink,
     ) -> Result<Ran> {
         match &raw.statement {
             Statement::Prepare(statement) => self.prepare_statement(statement, portal, raw),
-            Statement::Execute(statement) => self.execute_statement(statement, portal, sink),
+            Statement::Execute(statement) => self.execute_statement(statement, portal, limit, sink),
             Statement::Deallocate(statement) => {
                 let tag = match &statement.name {
                     Some(name) => {
@@ -65,7 +68,7 @@ impl Session {
                 };
                 Ok(Ran::Complete(tag.to_owned()))
             }
-            Statement::Explain(statement) => self.explain(statement, portal, raw, sink),
+            Statement::Explain(statement) => self.explain(statement, portal, raw, limit, sink),
             Statement::Copy(statement) => self.copy(statement, portal, sink),
             Statement::CheckPoint(_) => {
                 self.instance
@@ -79,30 +82,37 @@ impl Session {
                     view: self.view(),
                     io: &self.io,
                     session_role: self.role,
-                    in_transaction_block: self.block.is_explicit(),
+                    in_transaction_block: self.block.is_block(),
+                    commits_at_once: false,
                     checkpoint: &checkpoint,
                     notices: Vec::new(),
                 };
                 let outcome = kokkiri_command::execute(&mut context, statement);
                 let notices = std::mem::take(&mut context.notices);
+                let commits_at_once = context.commits_at_once;
                 drop(context);
                 self.notices.extend(notices);
                 let outcome = outcome?;
-                if let Some(rows) = outcome.rows {
-                    self.send_text_rows(portal, rows, sink)?;
+                match outcome.rows {
+                    Some(rows) => self.send_text_rows(portal, rows, outcome.tag, limit, sink),
+                    None if commits_at_once => Ok(Ran::Commits { tag: outcome.tag, chain: false }),
+                    None => Ok(Ran::Complete(outcome.tag)),
                 }
-                Ok(Ran::Complete(outcome.tag))
             }
         }
     }
 
-    /// Sends the rows of SHOW and EXPLAIN.
-    fn send_text_rows(&self, portal: &mut Portal, rows: CommandRows, sink: &mut dyn RowSink) -> Result<()> {
+    /// Keeps the rows of SHOW and EXPLAIN in the portal, and sends as many as are asked for.
+    fn send_text_rows(
+        &self,
+        portal: &mut Portal,
+        rows: CommandRows,
+        tag: String,
+        limit: Option<u64>,
+        sink: &mut dyn RowSink,
+    ) -> Result<Ran> {
         let columns: Arc<[ResultColumn]> = rows.columns.iter().map(|name| text_column(name)).collect();
-        let formats = match portal.formats.len() == columns.len() {
-            true => portal.formats.clone(),
-            false => vec![Format::Text; columns.len()],
-        };
+        let mut held = TupleStore::default();
         for chunk in rows.rows.chunks(BATCH_ROWS) {
             let mut batch = Batch::new(columns.iter().map(|_| PhysicalType::Varlena));
             for row in chunk {
@@ -114,9 +124,15 @@ impl Session {
                 }
             }
             batch.seal(chunk.len());
-            sink.rows(&batch, &columns, &formats, &self.io)?;
+            held.append(&self.instance.cluster, self.work_mem(), &batch)?;
         }
-        Ok(())
+        held.finish()?;
+        if portal.formats.len() != columns.len() {
+            portal.formats = vec![Format::Text; columns.len()];
+        }
+        portal.columns = Some(columns);
+        portal.runs = Runs::Held(Box::new(Held { rows: held, tag: HeldTag::Fixed(tag) }));
+        self.run_held(portal, limit, sink)
     }
 
     /// PREPARE.
@@ -153,6 +169,7 @@ impl Session {
         &mut self,
         statement: &ExecuteStmt,
         portal: &mut Portal,
+        limit: Option<u64>,
         sink: &mut dyn RowSink,
     ) -> Result<Ran> {
         let Some(mut source) = self.statements.remove(&statement.name) else {
@@ -161,12 +178,12 @@ impl Session {
         let bound = self.bind_execute(&mut source, statement, portal);
         self.statements.insert(statement.name.clone(), source);
         bound?;
-        self.run_portal(portal, None, sink)
+        self.run_portal(portal, limit, sink)
     }
 
     fn bind_execute(
         &mut self,
-        source: &mut statement::Source,
+        source: &mut Source,
         execute: &ExecuteStmt,
         portal: &mut Portal,
     ) -> Result<()> {
@@ -188,8 +205,7 @@ impl Session {
         let raw = source.raw.as_ref().expect("PREPARE names a statement");
         portal.statement = Some(execute.name.clone());
         portal.runs = if statement::is_query(&raw.statement) {
-            let plan = source.plan(&self.facts(&view))?;
-            let spare = source.kept.as_mut().and_then(|kept| kept.spare.take());
+            let (plan, spare) = source.plan(&self.facts(&view), &values)?;
             Runs::Query { plan, parameters: values.into(), started: None, spare }
         } else {
             Runs::Utility(Arc::clone(raw))
@@ -198,7 +214,7 @@ impl Session {
     }
 
     /// The value of an expression without variables.
-    fn evaluate(&self, expr: kokkiri_analyze::tree::Expression) -> Result<Value> {
+    pub(super) fn evaluate(&self, expr: kokkiri_analyze::tree::Expression) -> Result<Value> {
         use kokkiri_analyze::tree::{CommandType, Query, TargetEntry};
         let query = Query {
             command_type: CommandType::Select,
@@ -222,6 +238,7 @@ impl Session {
         explain: &ExplainStmt,
         portal: &mut Portal,
         raw: &RawStatement,
+        limit: Option<u64>,
         sink: &mut dyn RowSink,
     ) -> Result<Ran> {
         let options = explain_options(&explain.options)?;
@@ -267,8 +284,7 @@ impl Session {
             columns: vec!["QUERY PLAN".to_owned()],
             rows: lines.into_iter().map(|line| vec![Some(line)]).collect(),
         };
-        self.send_text_rows(portal, rows, sink)?;
-        Ok(Ran::Complete("EXPLAIN".to_owned()))
+        self.send_text_rows(portal, rows, "EXPLAIN".to_owned(), limit, sink)
     }
 }
 

@@ -7,6 +7,7 @@
 use std::sync::Arc;
 
 use kokkiri_execute::execution::Execution;
+use kokkiri_execute::tuple_store::TupleStore;
 use kokkiri_parse::tree::RawStatement;
 use kokkiri_plan::plan::PlannedStatement;
 use kokkiri_transaction::SnapshotGuard;
@@ -27,6 +28,22 @@ pub enum Runs {
     },
     Utility(Arc<RawStatement>),
     CopyOut(Box<CopyOut>),
+    /// The statement is done; its rows wait to be fetched.
+    Held(Box<Held>),
+}
+
+/// Rows of a statement that must run to its end before it returns any: PostgreSQL's portals of kind
+/// ONE_RETURNING, ONE_MOD_WITH and UTIL_SELECT.
+pub struct Held {
+    pub rows: TupleStore,
+    pub tag: HeldTag,
+}
+
+/// The command tag of rows that are held.
+pub enum HeldTag {
+    /// A query's, which counts rows.
+    Query(Arc<PlannedStatement>),
+    Fixed(String),
 }
 
 /// A query that has begun.
@@ -43,7 +60,7 @@ pub struct Portal {
     /// Columns of the result, if it has one.
     pub columns: Option<Arc<[ResultColumn]>>,
     pub formats: Vec<Format>,
-    /// Rows given out so far.
+    /// Rows given out by the Execute that is running.
     pub rows: u64,
     pub finished: bool,
 }

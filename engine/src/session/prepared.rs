@@ -14,9 +14,10 @@ use kokkiri_primitives::{Error, Oid, Result, SqlState, error};
 use kokkiri_types::Value;
 use kokkiri_types::io::{self, IoSettings};
 
+use super::plan_cache::{Analyzed, Source};
 use super::portal::{Portal, Runs};
-use super::statement::{self, Prepared, Source};
-use super::{Session, unknown_portal, unknown_statement};
+use super::statement::{self, Prepared};
+use super::{Session, failed_block, unknown_portal, unknown_statement};
 use crate::client::{BindRequest, Format, ResultColumn, RowSink};
 
 impl Session {
@@ -48,13 +49,7 @@ impl Session {
         let types = parameter_types.iter().map(|oid| Oid(*oid)).collect();
         let source = match statements.pop() {
             Some(raw) => self.prepare(Arc::new(raw), Arc::clone(text), types)?,
-            None => Source {
-                text: Arc::clone(text),
-                raw: None,
-                parameter_types: types,
-                columns: None,
-                kept: None,
-            },
+            None => Source::new(Arc::clone(text), None, types),
         };
         self.statements.insert(name.to_owned(), source);
         self.statement_ends();
@@ -70,17 +65,21 @@ impl Session {
     ) -> Result<Source> {
         self.check_not_failed(&raw.statement)?;
         if matches!(raw.statement, Statement::Transaction(_)) {
-            return Ok(Source { text, raw: Some(raw), parameter_types: types, columns: None, kept: None });
+            return Ok(Source::new(text, Some(raw), types));
         }
         self.in_transaction()?;
         let view = self.view();
         let (prepared, parameter_types) =
             statement::prepare(&self.facts(&view), &raw, Parameters::inferred(types))?;
-        let columns = match prepared {
-            Prepared::Query(query) => query_columns(&view, &query)?,
-            Prepared::Utility(raw) => self.utility_columns(&raw)?,
-        };
-        Ok(Source { text, raw: Some(raw), parameter_types, columns, kept: None })
+        let mut source = Source::new(text, Some(raw), parameter_types);
+        match prepared {
+            Prepared::Query(query) => {
+                source.columns = query_columns(&view, &query)?;
+                source.keep(Analyzed::now(query, &view));
+            }
+            Prepared::Utility(raw) => source.columns = self.utility_columns(&raw)?,
+        }
+        Ok(source)
     }
 
     /// Makes a portal of a prepared statement and parameter values.
@@ -127,14 +126,16 @@ impl Session {
         }
         let values = self.parameter_values(&source.parameter_types, request)?;
         let columns = source.columns.clone();
-        let formats = Portal::formats_for(&request.result_formats, columns.as_ref().map_or(0, |c| c.len()))?;
+        let formats = match &columns {
+            Some(columns) => Portal::formats_for(&request.result_formats, columns.len())?,
+            None => Vec::new(),
+        };
         let runs = match &source.raw {
             None => Runs::Empty,
             Some(raw) if !statement::is_query(&raw.statement) => Runs::Utility(Arc::clone(raw)),
             Some(_) => {
                 let view = self.view();
-                let plan = source.plan(&self.facts(&view))?;
-                let spare = source.kept.as_mut().and_then(|kept| kept.spare.take());
+                let (plan, spare) = source.plan(&self.facts(&view), &values)?;
                 Runs::Query { plan, parameters: values.into(), started: None, spare }
             }
         };
@@ -156,9 +157,11 @@ impl Session {
             codes => Format::from_code(codes[index]),
         };
         let read = |(index, (type_oid, value)): (usize, (&Oid, &Option<&[u8]>))| {
-            let Some(bytes) = value else { return Ok(Value::Null) };
             let view = self.block.transaction_if_running().map(|_| self.view());
-            let value = parameter_value(view.as_ref(), *type_oid, bytes, format(index)?, &self.io);
+            let value = format(index).and_then(|format| match value {
+                Some(bytes) => parameter_value(view.as_ref(), *type_oid, bytes, format, &self.io),
+                None => Ok(Value::Null),
+            });
             value.map_err(|error| {
                 let portal = if request.portal.is_empty() {
                     "unnamed portal".to_owned()
@@ -172,19 +175,38 @@ impl Session {
     }
 
     /// Describes a prepared statement: its parameters, then its result.
+    ///
+    /// # Errors
+    /// 26000; 25P02 for a result in a failed transaction, whose catalogs can't be looked at.
     pub fn describe_statement(&mut self, name: &str, sink: &mut dyn RowSink) -> Result<()> {
-        let Some(source) = self.statements.get(name) else { return Err(unknown_statement(name)) };
+        let Some(mut source) = self.statements.remove(name) else { return Err(unknown_statement(name)) };
+        let described = self.describe_source(&mut source, sink);
+        self.statements.insert(name.to_owned(), source);
+        described
+    }
+
+    fn describe_source(&mut self, source: &mut Source, sink: &mut dyn RowSink) -> Result<()> {
+        if self.block.is_failed() && source.columns.is_some() {
+            return Err(failed_block());
+        }
         let types: Vec<u32> = source.parameter_types.iter().map(|oid| oid.0).collect();
         sink.parameter_description(&types);
-        match &source.columns {
-            Some(columns) => sink.row_description(columns, &vec![Format::Text; columns.len()]),
-            None => sink.no_data(),
-        }
+        let Some(columns) = source.columns.clone() else {
+            sink.no_data();
+            return Ok(());
+        };
+        self.in_transaction()?;
+        let view = self.view();
+        source.revalidate(&self.facts(&view))?;
+        sink.row_description(&columns, &vec![Format::Text; columns.len()]);
         Ok(())
     }
 
     pub fn describe_portal(&mut self, name: &str, sink: &mut dyn RowSink) -> Result<()> {
         let Some(portal) = self.portals.get(name) else { return Err(unknown_portal(name)) };
+        if self.block.is_failed() && portal.columns.is_some() {
+            return Err(failed_block());
+        }
         match &portal.columns {
             Some(columns) => sink.row_description(columns, &portal.formats),
             None => sink.no_data(),
@@ -206,7 +228,7 @@ impl Session {
 }
 
 /// Reads a parameter's value as the client sent it.
-fn parameter_value(
+pub(super) fn parameter_value(
     view: Option<&CatalogView<'_>>,
     type_oid: Oid,
     bytes: &[u8],

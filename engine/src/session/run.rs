@@ -7,17 +7,20 @@ use std::collections::VecDeque;
 use std::sync::Arc;
 
 use kokkiri_analyze::Parameters;
+use kokkiri_analyze::tree::CommandType;
 use kokkiri_catalog::view::CatalogView;
 use kokkiri_execute::context::Environment;
 use kokkiri_execute::execution::Execution;
+use kokkiri_execute::tuple_store::TupleStore;
 use kokkiri_functions::system::text_form;
 use kokkiri_parse::tree::{RawStatement, Statement};
 use kokkiri_primitives::Result;
+use kokkiri_primitives::settings::parameters;
 use kokkiri_transaction::Snapshot;
 use kokkiri_types::io::IoSettings;
 use kokkiri_types::{BATCH_ROWS, Batch, PhysicalType, Value};
 
-use super::portal::{Portal, Runs, Started};
+use super::portal::{Held, HeldTag, Portal, Runs, Started};
 use super::statement::{self, Prepared};
 use super::transaction::{Outcome, ends_failed_block};
 use super::{Session, failed_block, unknown_portal};
@@ -40,6 +43,8 @@ pub struct QueryWork {
     text: Arc<str>,
     statements: VecDeque<RawStatement>,
     empty: bool,
+    /// It had several statements, which share an implicit transaction.
+    several: bool,
     running: Option<Portal>,
 }
 
@@ -51,7 +56,7 @@ pub enum Ran {
     Complete(String),
     /// The statement ends the transaction; the tag follows.
     Commits {
-        tag: &'static str,
+        tag: String,
         chain: bool,
     },
 }
@@ -70,6 +75,7 @@ impl Session {
         self.work = Work::Query(Box::new(QueryWork {
             text: Arc::clone(text),
             empty: statements.is_empty(),
+            several: statements.len() > 1,
             statements,
             running: None,
         }));
@@ -78,7 +84,8 @@ impl Session {
 
     /// Begins to run a portal, for at most `limit` rows.
     pub fn begin_execute(&mut self, portal: &str, limit: Option<u64>) -> Result<()> {
-        let Some(found) = self.portals.get(portal) else { return Err(unknown_portal(portal)) };
+        let Some(found) = self.portals.get_mut(portal) else { return Err(unknown_portal(portal)) };
+        found.rows = 0;
         let text = Arc::clone(&found.text);
         self.statement_begins(&text);
         self.work = Work::Execute { portal: portal.to_owned(), limit };
@@ -143,7 +150,7 @@ impl Session {
             Some(portal) => portal,
             None => {
                 let Some(raw) = query.statements.pop_front() else { return Ok(None) };
-                let portal = self.open_simple(Arc::new(raw), &query.text)?;
+                let portal = self.open_simple(Arc::new(raw), query)?;
                 if let Some(columns) = &portal.columns {
                     sink.row_description(columns, &portal.formats);
                 }
@@ -171,7 +178,7 @@ impl Session {
             }
             Ran::Commits { tag, chain } => {
                 drop(portal);
-                self.begin_commit(Some(tag.to_owned()), chain)?;
+                self.begin_commit(Some(tag), chain)?;
             }
         }
         self.send_notices(sink, Some(&text));
@@ -182,11 +189,11 @@ impl Session {
     }
 
     /// Analyzes and plans a statement of a query string into a portal without parameters.
-    fn open_simple(&mut self, raw: Arc<RawStatement>, text: &Arc<str>) -> Result<Portal> {
+    fn open_simple(&mut self, raw: Arc<RawStatement>, query: &QueryWork) -> Result<Portal> {
         self.check_not_failed(&raw.statement)?;
         let mut portal = Portal {
             statement: None,
-            text: Arc::clone(text),
+            text: Arc::clone(&query.text),
             runs: Runs::Empty,
             columns: None,
             formats: Vec::new(),
@@ -198,6 +205,9 @@ impl Session {
             return Ok(portal);
         }
         self.in_transaction()?;
+        if query.several {
+            self.block.share_implicit();
+        }
         let view = self.view();
         let facts = self.facts(&view);
         match statement::prepare(&facts, &raw, Parameters::none())?.0 {
@@ -246,6 +256,8 @@ impl Session {
                 portal.finished = true;
                 self.portals.insert(name, portal);
                 self.command_ends()?;
+                // What is pipelined behind it shares its transaction.
+                self.block.share_implicit();
                 self.send_notices(sink, Some(&text));
                 if empty {
                     sink.empty_query();
@@ -255,7 +267,7 @@ impl Session {
             }
             Ran::Commits { tag, chain } => {
                 drop(portal);
-                self.begin_commit(Some(tag.to_owned()), chain)?;
+                self.begin_commit(Some(tag), chain)?;
             }
         }
         self.send_notices(sink, Some(&text));
@@ -274,8 +286,9 @@ impl Session {
             Runs::Query { .. } => self.run_query(portal, limit, sink),
             Runs::Utility(raw) => {
                 let raw = Arc::clone(raw);
-                self.run_utility(portal, &raw, sink)
+                self.run_utility(portal, &raw, limit, sink)
             }
+            Runs::Held(_) => self.run_held(portal, limit, sink),
             Runs::CopyOut(_) => self.go_on_copying_out(portal, sink),
         }
     }
@@ -305,6 +318,16 @@ impl Session {
         }
         let running = started.as_mut().expect("just started");
         let environment = self.environment(&running.snapshot, parameters);
+        // What changes data does all of it, however few of its rows are asked for.
+        if limit.is_some() && portal.columns.is_some() && plan.command_type != CommandType::Select {
+            let mut rows = TupleStore::default();
+            while let Some(batch) = running.execution.next(&environment, BATCH_ROWS)? {
+                rows.append(&self.instance.cluster, self.work_mem(), batch)?;
+            }
+            rows.finish()?;
+            portal.runs = Runs::Held(Box::new(Held { rows, tag: HeldTag::Query(plan) }));
+            return self.run_held(portal, limit, sink);
+        }
         let mut left = limit;
         loop {
             if left == Some(0) {
@@ -313,10 +336,7 @@ impl Session {
             let demand = left.map_or(BATCH_ROWS, |left| left.min(BATCH_ROWS as u64) as usize);
             let Some(batch) = running.execution.next(&environment, demand)? else { break };
             if let Some(columns) = &portal.columns {
-                match render(&self.view(), &self.io, batch, columns, &portal.formats)? {
-                    Some(rendered) => sink.rows(&rendered, columns, &portal.formats, &self.io)?,
-                    None => sink.rows(batch, columns, &portal.formats, &self.io)?,
-                }
+                self.send_rows(batch, columns, &portal.formats, sink)?;
                 let rows = batch.len() as u64;
                 portal.rows += rows;
                 left = left.map(|left| left - rows);
@@ -338,6 +358,59 @@ impl Session {
         Ok(Ran::Complete(statement::query_tag(&plan, processed)))
     }
 
+    /// Gives out rows that are held.
+    pub(super) fn run_held(
+        &self,
+        portal: &mut Portal,
+        limit: Option<u64>,
+        sink: &mut dyn RowSink,
+    ) -> Result<Ran> {
+        let (Runs::Held(held), Some(columns)) = (&mut portal.runs, &portal.columns) else {
+            unreachable!("the caller has looked");
+        };
+        let mut batch = Batch::default();
+        let mut left = limit;
+        loop {
+            if left == Some(0) {
+                return Ok(Ran::Suspended);
+            }
+            let demand = left.map_or(BATCH_ROWS, |left| left.min(BATCH_ROWS as u64) as usize);
+            held.rows.read(demand, &mut batch)?;
+            if batch.is_empty() {
+                break;
+            }
+            self.send_rows(&batch, columns, &portal.formats, sink)?;
+            let rows = batch.len() as u64;
+            portal.rows += rows;
+            left = left.map(|left| left - rows);
+            if sink.is_full() {
+                return Ok(Ran::Paused(Progress::OutputFull));
+            }
+        }
+        Ok(Ran::Complete(match &held.tag {
+            HeldTag::Query(plan) => statement::query_tag(plan, portal.rows),
+            HeldTag::Fixed(tag) => tag.clone(),
+        }))
+    }
+
+    fn send_rows(
+        &self,
+        batch: &Batch,
+        columns: &[ResultColumn],
+        formats: &[Format],
+        sink: &mut dyn RowSink,
+    ) -> Result<()> {
+        match render(&self.view(), &self.io, batch, columns, formats)? {
+            Some(rendered) => sink.rows(&rendered, columns, formats, &self.io),
+            None => sink.rows(batch, columns, formats, &self.io),
+        }
+    }
+
+    /// work_mem in bytes.
+    pub(super) fn work_mem(&self) -> usize {
+        self.settings.get(parameters::WORK_MEM) as usize * 1024
+    }
+
     pub(super) fn environment<'a>(
         &'a self,
         snapshot: &'a Snapshot,
@@ -356,16 +429,17 @@ impl Session {
         &mut self,
         portal: &mut Portal,
         raw: &Arc<RawStatement>,
+        limit: Option<u64>,
         sink: &mut dyn RowSink,
     ) -> Result<Ran> {
         if let Statement::Transaction(statement) = &raw.statement {
             return Ok(match self.transaction_statement(statement)? {
                 Outcome::Done(tag) => Ran::Complete(tag.to_owned()),
-                Outcome::Commit { tag, chain } => Ran::Commits { tag, chain },
+                Outcome::Commit { tag, chain } => Ran::Commits { tag: tag.to_owned(), chain },
             });
         }
         self.in_transaction()?;
-        self.run_command(portal, raw, sink)
+        self.run_command(portal, raw, limit, sink)
     }
 
     /// A command has ended inside a transaction: what it did is visible to the next.

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use kokkiri_catalog::view::CatalogView;
-use kokkiri_primitives::{Error, Oid, Result};
+use kokkiri_primitives::{Error, Oid, Result, error};
 use kokkiri_transaction::{Cluster, Transaction};
 use kokkiri_types::io::IoSettings;
 
@@ -16,6 +16,9 @@ pub struct CommandContext<'a> {
     pub session_role: Oid,
     /// Within BEGIN and COMMIT, or an implicit transaction of several statements.
     pub in_transaction_block: bool,
+    /// Set by [`CommandContext::prevent_in_transaction_block`]: the session commits as soon as the command
+    /// is done, and does not wait for the end of a pipeline.
+    pub commits_at_once: bool,
     /// Makes a checkpoint and waits for it.
     pub checkpoint: &'a dyn Fn() -> Result<()>,
     /// What the client is to be told besides the outcome.
@@ -41,6 +44,18 @@ impl<'a> CommandContext<'a> {
         if self.transaction().advance_command()? {
             self.view.session.command_ended();
         }
+        Ok(())
+    }
+
+    /// For a command that can't be undone, or that needs a transaction of its own.
+    ///
+    /// # Errors
+    /// 25001 "... cannot run inside a transaction block".
+    pub fn prevent_in_transaction_block(&mut self, command: &str) -> Result<()> {
+        if self.in_transaction_block {
+            return Err(error!(ACTIVE_SQL_TRANSACTION, "{command} cannot run inside a transaction block"));
+        }
+        self.commits_at_once = true;
         Ok(())
     }
 

@@ -46,8 +46,8 @@ struct Wanted {
 pub fn execute(context: &mut CommandContext<'_>, statement: &VacuumStmt) -> Result<CommandOutcome> {
     let tag = if statement.is_vacuum { "VACUUM" } else { "ANALYZE" };
     let wanted = read_options(statement)?;
-    if wanted.vacuum && context.in_transaction_block {
-        return Err(error!(ACTIVE_SQL_TRANSACTION, "VACUUM cannot run inside a transaction block"));
+    if wanted.vacuum {
+        context.prevent_in_transaction_block("VACUUM")?;
     }
     let mut targets: Vec<(Oid, &[String])> = Vec::new();
     for named in &statement.relations {

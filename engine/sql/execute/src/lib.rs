@@ -18,3 +18,4 @@ pub mod expression;
 pub mod node;
 mod row_store;
 mod spill;
+pub mod tuple_store;

@@ -15,6 +15,7 @@ pub fn context<'a>(view: &CatalogView<'a>, io: &'a IoSettings) -> CommandContext
         io,
         session_role: view.role,
         in_transaction_block: true,
+        commits_at_once: false,
         checkpoint: &|| Ok(()),
         notices: Vec::new(),
     }
