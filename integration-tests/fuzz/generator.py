@@ -149,9 +149,11 @@ class Generator:
         where = f" where {self.condition(inner, depth - 1)}" if self.chance(0.7) else ""
         if kind == "bigint":
             return f"(select count(*) from {source}{where})"
+        # Of the subquery's own columns: an aggregate of outer ones alone would be the outer query's.
+        argument = self.expression(kind, Scope(columns), 0)
         if kind == "bool":
-            return f"(select bool_or({self.expression(kind, inner, 0)}) from {source}{where})"
-        return f"(select {self.pick('min', 'max')}({self.expression(kind, inner, 0)}) from {source}{where})"
+            return f"(select bool_or({argument}) from {source}{where})"
+        return f"(select {self.pick('min', 'max')}({argument}) from {source}{where})"
 
     def comparison(self, scope, depth):
         kind = self.random.choice(TYPES)

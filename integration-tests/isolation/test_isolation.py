@@ -187,6 +187,194 @@ case("changed_key_no_longer_matches", """
     s2 rows (2, 20) (3, 30) (100, 10)
 """)
 
+case("row_of_a_joined_table_stays_the_same", """
+    s1: create table p (k int)
+    s1: insert into p values (10), (99)
+    s1: begin
+    s1: update t set v = 99 where id = 1
+    s2: delete from t where v in (select k from p)
+    s1: commit
+    s2: select id, v from t order by id
+""", """
+    s1 CREATE TABLE
+    s1 INSERT 0 2
+    s1 BEGIN
+    s1 UPDATE 1
+    s2 waits
+    s1 COMMIT
+    s2 DELETE 0
+    s2 rows (1, 99) (2, 20) (3, 30)
+""")
+
+case("uncorrelated_subquery_keeps_its_value", """
+    s1: begin
+    s1: update t set v = v + 5 where id = 1
+    s2: update t set v = v + (select max(v) from t) where id = 1
+    s1: commit
+    s2: select v from t where id = 1
+""", """
+    s1 BEGIN
+    s1 UPDATE 1
+    s2 waits
+    s1 COMMIT
+    s2 UPDATE 1
+    s2 rows (45)
+""")
+
+case("correlated_subquery_sees_the_new_row", """
+    s1: create table p (k int, w int)
+    s1: insert into p values (10, 1), (11, 2)
+    s1: begin
+    s1: update t set v = 11 where id = 1
+    s2: update t set v = (select w from p where p.k = t.v) where id = 1
+    s1: commit
+    s2: select v from t where id = 1
+""", """
+    s1 CREATE TABLE
+    s1 INSERT 0 2
+    s1 BEGIN
+    s1 UPDATE 1
+    s2 waits
+    s1 COMMIT
+    s2 UPDATE 1
+    s2 rows (2)
+""")
+
+case("locking_join_looks_at_the_condition_again", """
+    s1: create table p (k int)
+    s1: insert into p values (10), (20), (99)
+    s1: begin
+    s1: update t set v = 99 where id = 1
+    s2: select t.id, p.k from t join p on p.k = t.v order by t.id for update
+    s1: commit
+""", """
+    s1 CREATE TABLE
+    s1 INSERT 0 3
+    s1 BEGIN
+    s1 UPDATE 1
+    s2 waits
+    s1 COMMIT
+    s2 rows (2, 20)
+""")
+
+case("locking_join_reads_the_new_row", """
+    s1: create table p (k int, w int)
+    s1: insert into p values (10, 1), (20, 2)
+    s1: begin
+    s1: update p set w = 7 where k = 10
+    s2: select t.id, p.k, p.w from t join p on p.k = t.v order by t.id for update of p
+    s1: commit
+""", """
+    s1 CREATE TABLE
+    s1 INSERT 0 2
+    s1 BEGIN
+    s1 UPDATE 1
+    s2 waits
+    s1 COMMIT
+    s2 rows (1, 10, 7) (2, 20, 2)
+""")
+
+case("locking_outer_join_extends_with_nulls", """
+    s1: create table p (k int)
+    s1: insert into p values (10), (99)
+    s1: begin
+    s1: update t set v = 99 where id = 1
+    s2: select t.id, t.v, p.k from t left join p on p.k = t.v where t.id < 3 order by t.id for update of t
+    s1: commit
+""", """
+    s1 CREATE TABLE
+    s1 INSERT 0 2
+    s1 BEGIN
+    s1 UPDATE 1
+    s2 waits
+    s1 COMMIT
+    s2 rows (1, 99, None) (2, 20, None)
+""")
+
+case("all_tables_of_a_join_are_locked", """
+    s1: create table p (k int, w int)
+    s1: insert into p values (10, 1)
+    s1: begin
+    s1: update t set v = 10 where id = 1
+    s2: begin
+    s2: select t.id, p.w from t join p on p.k = t.v for update
+    s1: commit
+    s1: begin
+    s1: update p set w = 2
+    s2: commit
+    s1: commit
+""", """
+    s1 CREATE TABLE
+    s1 INSERT 0 1
+    s1 BEGIN
+    s1 UPDATE 1
+    s2 BEGIN
+    s2 waits
+    s1 COMMIT
+    s2 rows (1, 1)
+    s1 BEGIN
+    s1 waits
+    s2 COMMIT
+    s1 UPDATE 1
+    s1 COMMIT
+""")
+
+case("skip_locked_takes_the_next_row", """
+    s1: begin
+    s1: select id from t where id = 1 for update
+    s2: select id from t order by id limit 1 for update skip locked
+    s2: select id from t where id = 1 for update skip locked
+    s1: commit
+""", """
+    s1 BEGIN
+    s1 rows (1)
+    s2 rows (2)
+    s2 rows
+    s1 COMMIT
+""")
+
+case("limit_locks_no_more_than_it_returns", """
+    s1: begin
+    s1: select id from t order by id limit 1 for update
+    s2: update t set v = 0 where id = 2
+    s1: commit
+""", """
+    s1 BEGIN
+    s1 rows (1)
+    s2 UPDATE 1
+    s1 COMMIT
+""")
+
+case("row_changed_twice_by_one_transaction", """
+    s1: begin
+    s1: update t set v = 11 where id = 1
+    s1: update t set v = 12, id = 5 where id = 1
+    s2: update t set v = v + 100 where v between 10 and 12
+    s1: commit
+    s2: select id, v from t order by id
+""", """
+    s1 BEGIN
+    s1 UPDATE 1
+    s1 UPDATE 1
+    s2 waits
+    s1 COMMIT
+    s2 UPDATE 1
+    s2 rows (2, 20) (3, 30) (5, 112)
+""")
+
+case("order_is_that_before_the_wait", """
+    s1: begin
+    s1: update t set v = 25 where id = 1
+    s2: select id, v from t order by v for update
+    s1: commit
+""", """
+    s1 BEGIN
+    s1 UPDATE 1
+    s2 waits
+    s1 COMMIT
+    s2 rows (1, 25) (2, 20) (3, 30)
+""")
+
 case("repeatable_read_refuses_concurrent_update", """
     s1: begin isolation level repeatable read
     s1: select count(*) from t

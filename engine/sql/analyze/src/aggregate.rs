@@ -48,6 +48,23 @@ impl Analyzer<'_> {
         if call.star && !resolved.args.is_empty() {
             return Err(error!(INTERNAL_ERROR, "arguments besides a star"));
         }
+        let mut set_call = None;
+        for arg in &resolved.args {
+            arg.walk(&mut |node| {
+                if self.returns_set(node).unwrap_or(false) {
+                    set_call = set_call.or(Some(node.location()));
+                }
+                set_call.is_none()
+            });
+        }
+        if let Some(at) = set_call {
+            return Err(error!(
+                FEATURE_NOT_SUPPORTED,
+                "aggregate function calls cannot contain set-returning function calls"
+            )
+            .hint("You might be able to move the set-returning function into a LATERAL FROM item.")
+            .at_location(at));
+        }
         let aggargtypes = resolved.args.iter().map(Expression::result_type).collect();
         let mut args: Vec<TargetEntry> = resolved
             .args

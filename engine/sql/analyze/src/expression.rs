@@ -43,7 +43,9 @@ impl Analyzer<'_> {
             raw::Expr::SubLink(link) => self.sub_link(link),
             raw::Expr::Case(case) => self.case(case),
             raw::Expr::Coalesce { args, location } => {
+                let sets_before = self.scope().last_set_call;
                 let (args, result_type) = self.alternatives(args, "COALESCE")?;
+                self.refuse_sets_since(sets_before, "COALESCE")?;
                 let collation = Oid::INVALID;
                 Ok(Expression::CoalesceExpr(Box::new(CoalesceExpr {
                     result_type,
@@ -470,10 +472,17 @@ impl Analyzer<'_> {
             let test = raw::Expr::NullTest { arg: Box::new(arg.clone()), is_null: !distinct, location };
             return self.expression(&test);
         }
-        let left = self.expression(left)?;
-        let right = self.expression(right)?;
-        let op = self.make_equality(name, left, right, "IS DISTINCT FROM", location)?;
-        let result = Expression::DistinctExpr(Box::new(op));
+        let result = match (left, right) {
+            (raw::Expr::Row { args: left, .. }, raw::Expr::Row { args: right, .. }) => {
+                self.distinct_rows(name, left, right, location)?
+            }
+            _ => {
+                let left = self.expression(left)?;
+                let right = self.expression(right)?;
+                let op = self.make_equality(name, left, right, "IS DISTINCT FROM", location)?;
+                Expression::DistinctExpr(Box::new(op))
+            }
+        };
         if distinct {
             return Ok(result);
         }
@@ -688,7 +697,53 @@ impl Analyzer<'_> {
         Ok((args, common))
     }
 
+    /// Rows are distinct if one of their fields is.
+    fn distinct_rows(
+        &mut self,
+        name: &[String],
+        left: &[raw::Expr],
+        right: &[raw::Expr],
+        location: Location,
+    ) -> Result<Expression> {
+        if left.len() != right.len() {
+            return Err(
+                error!(SYNTAX_ERROR, "unequal number of entries in row expressions").at_location(location)
+            );
+        }
+        let mut args = Vec::with_capacity(left.len());
+        for (left, right) in left.iter().zip(right) {
+            let (left, right) = (self.expression(left)?, self.expression(right)?);
+            let op = self.make_equality(name, left, right, "IS DISTINCT FROM", location)?;
+            args.push(Expression::DistinctExpr(Box::new(op)));
+        }
+        Ok(match args.len() {
+            0 => Expression::Const(Const {
+                type_oid: oid::BOOL,
+                typmod: -1,
+                collation: Oid::INVALID,
+                value: kokkiri_types::Value::Bool(false),
+                location,
+            }),
+            1 => args.remove(0),
+            _ => Expression::BoolExpr(Box::new(BoolExpr { op: BoolOp::Or, args, location })),
+        })
+    }
+
+    /// Set-returning functions called since `before` stand where they may not.
+    fn refuse_sets_since(&mut self, before: Option<Location>, construct: &str) -> Result<()> {
+        let last = self.scope().last_set_call;
+        match last {
+            Some(location) if last != before => {
+                Err(error!(FEATURE_NOT_SUPPORTED, "set-returning functions are not allowed in {construct}")
+                    .hint("You might be able to move the set-returning function into a LATERAL FROM item.")
+                    .at_location(location))
+            }
+            _ => Ok(()),
+        }
+    }
+
     fn case(&mut self, case: &raw::CaseExpr) -> Result<Expression> {
+        let sets_before = self.scope().last_set_call;
         let arg = case.arg.as_ref().map(|arg| self.expression(arg)).transpose()?;
         let arg = match arg {
             Some(arg) if arg.result_type() == oid::UNKNOWN => {
@@ -729,6 +784,7 @@ impl Analyzer<'_> {
             let result = std::mem::replace(&mut when.result, crate::coerce::null_const(oid::UNKNOWN));
             when.result = self.coerce_to_common(result, result_type, "CASE/WHEN")?;
         }
+        self.refuse_sets_since(sets_before, "CASE")?;
         let (collation, location) = (Oid::INVALID, case.location);
         Ok(Expression::CaseExpr(Box::new(CaseExpr { result_type, collation, arg, whens, default, location })))
     }
@@ -918,7 +974,7 @@ impl Analyzer<'_> {
                     .enumerate()
                     .map(|(index, column)| {
                         Expression::Param(Param {
-                            kind: ParamKind::Exec,
+                            kind: ParamKind::Sublink,
                             id: index as u32 + 1,
                             type_oid: column.type_oid,
                             typmod: column.typmod,

@@ -660,6 +660,7 @@ impl Analyzer<'_> {
         if clause != Clause::FromFunction {
             self.scope_mut().has_target_srfs = true;
         }
+        self.scope_mut().last_set_call = Some(location);
         Ok(())
     }
 

@@ -130,6 +130,8 @@ pub(crate) struct Scope {
     pub has_aggs: bool,
     pub has_window_funcs: bool,
     pub has_target_srfs: bool,
+    /// Where the set-returning function analyzed last stands.
+    pub last_set_call: Option<Location>,
     pub has_sub_links: bool,
     pub has_modifying_cte: bool,
     pub windows: Vec<raw::WindowDef>,

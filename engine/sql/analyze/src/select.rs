@@ -5,7 +5,7 @@ use kokkiri_parse::{AtLocation, Location};
 use kokkiri_primitives::{Oid, Result, error, stack};
 use kokkiri_types::builtin::oid;
 
-use crate::catalog::not_supported;
+use crate::catalog::{DEFAULT_COLLATION, not_supported};
 use crate::coerce::CoercionContext;
 use crate::from::subquery_columns;
 use crate::scope::{Analyzer, Clause, NamespaceItem, RecursiveColumns, Scope};
@@ -277,17 +277,7 @@ impl Analyzer<'_> {
         let mut targets = Vec::new();
         for (index, (column, name)) in columns.iter().zip(&names).enumerate() {
             let number = index as i16 + 1;
-            let var = Expression::Var(Var {
-                varno: leftmost,
-                varattno: number,
-                vartype: column.type_oid,
-                vartypmod: column.typmod,
-                varcollid: column.collation,
-                varnullingrels: Relids::new(),
-                varlevelsup: 0,
-                returning: VarReturning::Default,
-                location: Location::UNKNOWN,
-            });
+            let var = branch_column(&tree, index, *column);
             targets.push(TargetEntry::new(var, number, Some(name.clone()), false));
         }
         query.set_operations = Some(Box::new(tree));
@@ -327,10 +317,11 @@ impl Analyzer<'_> {
         }
         let mut columns = Vec::new();
         let mut group_clauses = Vec::new();
+        let (mut left_columns, mut right_columns) = (Vec::new(), Vec::new());
         for (index, (left_expr, right_expr)) in left_exprs.iter_mut().zip(&mut right_exprs).enumerate() {
             let common = self.common_type(&[left_expr, right_expr], Some(construct))?.unwrap_or(oid::TEXT);
             let typmod = Self::common_typmod(&[left_expr, right_expr], common);
-            for (branch, expr) in [(&left, left_expr), (&right, right_expr)] {
+            for (branch, expr) in [(&left, &mut *left_expr), (&right, &mut *right_expr)] {
                 // An unknown literal becomes one of the common type where it stands.
                 if expr.result_type() == oid::UNKNOWN {
                     let literal = std::mem::replace(expr, crate::coerce::null_const(oid::UNKNOWN));
@@ -340,8 +331,19 @@ impl Analyzer<'_> {
                     self.coerce_to_common(expr.clone(), common, construct)?;
                 }
             }
-            let collation = self.catalog.type_collation(common)?;
+            let collation = match (left_expr.collation(), right_expr.collation()) {
+                (left, right) if left == right && left != Oid::INVALID => left,
+                (DEFAULT_COLLATION, other) | (other, DEFAULT_COLLATION) if other != Oid::INVALID => other,
+                _ => self.catalog.type_collation(common)?,
+            };
             columns.push(ColumnInfo { type_oid: common, typmod, collation });
+            for (branch, expr, brought) in
+                [(&left, &*left_expr, &mut left_columns), (&right, &*right_expr, &mut right_columns)]
+            {
+                let var = branch_column(branch, index, ColumnInfo::of(expr));
+                let var = self.coerce_to_common(var, common, construct)?;
+                brought.push(self.with_collations(var)?);
+            }
             let recursive = self.scope().recursive_cte.is_some();
             if operation.op != SetOp::Union || !operation.all {
                 let operators = self.catalog.sort_operators(common)?;
@@ -369,6 +371,8 @@ impl Analyzer<'_> {
             left,
             right,
             columns: columns.clone(),
+            left_columns,
+            right_columns,
             group_clauses,
         }));
         Ok((tree, columns))
@@ -558,6 +562,21 @@ impl Analyzer<'_> {
         self.add_derived(kind, relation.alias.clone(), &relation.name, named, false)
             .map_err(|error| error.at_location(relation.location))
     }
+}
+
+/// Column `index` of a branch: of the leftmost one below it stands for those of a nested operation.
+fn branch_column(branch: &SetOperationTree, index: usize, info: ColumnInfo) -> Expression {
+    Expression::Var(Var {
+        varno: leftmost(branch),
+        varattno: index as i16 + 1,
+        vartype: info.type_oid,
+        vartypmod: info.typmod,
+        varcollid: info.collation,
+        varnullingrels: Relids::new(),
+        varlevelsup: 0,
+        returning: VarReturning::Default,
+        location: Location::UNKNOWN,
+    })
 }
 
 fn leftmost(tree: &SetOperationTree) -> u32 {

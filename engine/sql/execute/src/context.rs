@@ -6,7 +6,7 @@
 use kokkiri_functions::CallContext;
 use kokkiri_plan::plan::InitPlan;
 use kokkiri_primitives::settings::{Settings, parameters};
-use kokkiri_primitives::{Error, Result, SqlState};
+use kokkiri_primitives::{Error, ItemPointer, Result, SqlState};
 use kokkiri_transaction::{Snapshot, Transaction};
 use kokkiri_types::{BATCH_ROWS, Batch, Value, ValueRef, array};
 
@@ -31,8 +31,9 @@ pub struct State {
     init_plans: Vec<InitPlan>,
     /// Rows inserted, updated or deleted.
     pub(crate) processed: u64,
-    /// The version that a plan is evaluated for again.
-    pub(crate) recheck_tid: Option<kokkiri_primitives::ItemPointer>,
+    /// The row versions that a plan is evaluated for again: of each table by its range table index; none
+    /// where an outer join had null-extended.
+    pub(crate) recheck: Vec<(u32, Option<ItemPointer>)>,
 }
 
 #[derive(Default)]
@@ -124,7 +125,12 @@ impl<'a> Context<'a> {
             let values: Vec<Value> = rows.into_iter().filter_map(|row| row.into_iter().next()).collect();
             Value::from(array::build_vector(array::element_info(element)?, &values)?)
         } else {
-            self.scalar_subplan(init.plan_id, &[])?
+            let row = self.only_row(init.plan_id, &[])?.unwrap_or_default();
+            let values = row.into_iter().chain(std::iter::repeat(Value::Null));
+            for (id, value) in init.set_parameters.into_iter().zip(values) {
+                self.set_parameter(id, value);
+            }
+            return Ok(());
         };
         for id in init.set_parameters {
             self.set_parameter(id, value.clone());
@@ -148,6 +154,12 @@ impl<'a> Context<'a> {
 
     /// The only column of the only row; null if there is none.
     pub fn scalar_subplan(&mut self, plan_id: usize, changed: &[u32]) -> Result<Value> {
+        let row = self.only_row(plan_id, changed)?;
+        Ok(row.and_then(|row| row.into_iter().next()).unwrap_or_default())
+    }
+
+    /// The only row, if there is one.
+    pub fn only_row(&mut self, plan_id: usize, changed: &[u32]) -> Result<Option<Vec<Value>>> {
         self.with_subplan(plan_id, changed, |context, plan| {
             let mut batch = Batch::default();
             let mut found = None;
@@ -163,9 +175,9 @@ impl<'a> Context<'a> {
                     ));
                 }
                 let row = batch.selection.nth(0);
-                found = batch.columns.first().map(|column| column.get(row).to_value());
+                found = Some(batch.columns.iter().map(|column| column.get(row).to_value()).collect());
             }
-            Ok(found.unwrap_or_default())
+            Ok(found)
         })
     }
 

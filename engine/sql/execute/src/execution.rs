@@ -93,7 +93,7 @@ impl Execution {
     /// Builds the operators of a statement.
     pub fn new(statement: Arc<PlannedStatement>, facts: &dyn CatalogFacts) -> Result<Self> {
         let names: Arc<dyn FunctionNames> = Arc::new(KnownFunctions::read(&statement, facts)?);
-        let builder = Builder { facts, statement: &statement, names, recheck: None };
+        let builder = Builder { facts, statement: &statement, names, recheck: &[] };
         let root = builder.build(&statement.plan)?;
         let mut subplans = Vec::new();
         let mut init_plans = Vec::new();

@@ -56,7 +56,7 @@ pub fn explain(
         statement,
         execution: execution.filter(|_| options.analyze),
         options,
-        deparser: Deparser::new(statement, facts, options.verbose),
+        deparser: Deparser::new(statement, facts),
         indent: 0,
         lines: Vec::new(),
         hash: None,
@@ -141,8 +141,13 @@ impl<'a> Explainer<'a> {
         }
         self.lines.push(format!("{:width$}{line}", "", width = arrow_at * 2));
         self.indent += 1;
+        let below: usize = plan.children().iter().map(|child| child.disabled_nodes).sum();
+        if plan.disabled_nodes > below {
+            self.line("Disabled: true");
+        }
         self.deparser.enter(plan);
         if self.options.verbose && !plan.target_list.is_empty() {
+            self.deparser.prefixed = self.has_several_relations();
             let texts = plan
                 .target_list
                 .iter()
@@ -229,7 +234,7 @@ impl<'a> Explainer<'a> {
         let Some(entry) = self.statement.range_table.get(relid as usize - 1) else {
             return Ok(String::new());
         };
-        let alias = quote(&entry.eref.name);
+        let alias = self.deparser.relation_name(relid);
         let name = match &entry.kind {
             RteKind::Relation { relid, .. } => {
                 let table = self.deparser.facts.relation(*relid)?;
@@ -315,7 +320,16 @@ impl<'a> Explainer<'a> {
             PlanNode::Limit { .. } => "Limit".into(),
             PlanNode::LockRows { .. } => "LockRows".into(),
             PlanNode::Append { .. } => "Append".into(),
-            PlanNode::SetOp(_) => "SetOp".into(),
+            PlanNode::SetOp(set_op) => {
+                let node = if set_op.strategy == SetOpStrategy::Hashed { "HashSetOp" } else { "SetOp" };
+                let command = match set_op.command {
+                    SetOpCommand::Intersect => "Intersect",
+                    SetOpCommand::IntersectAll => "Intersect All",
+                    SetOpCommand::Except => "Except",
+                    SetOpCommand::ExceptAll => "Except All",
+                };
+                format!("{node} {command}")
+            }
             PlanNode::ModifyTable(modify) => {
                 let verb = match modify.operation {
                     CommandType::Insert => "Insert",
@@ -327,7 +341,22 @@ impl<'a> Explainer<'a> {
         })
     }
 
+    fn has_several_relations(&self) -> bool {
+        self.statement.range_table.len() > 1
+    }
+
+    /// A condition on the rows of a scan, whose columns need no table's name.
+    fn scan_condition(&mut self, plan: &Plan, label: &str, conditions: &[Expression]) -> Result<()> {
+        self.deparser.prefixed = self.options.verbose || matches!(plan.node, PlanNode::SubqueryScan { .. });
+        self.any_condition(label, conditions)
+    }
+
     fn condition(&mut self, label: &str, conditions: &[Expression]) -> Result<()> {
+        self.deparser.prefixed = self.options.verbose || self.has_several_relations();
+        self.any_condition(label, conditions)
+    }
+
+    fn any_condition(&mut self, label: &str, conditions: &[Expression]) -> Result<()> {
         if conditions.is_empty() {
             return Ok(());
         }
@@ -344,10 +373,17 @@ impl<'a> Explainer<'a> {
     }
 
     fn properties(&mut self, plan: &Plan, details: &Details, run: Option<&Instrumentation>) -> Result<()> {
+        if self.options.verbose && plan.join().is_some_and(|join| join.inner_unique) {
+            self.line("Inner Unique: true");
+        }
         match &plan.node {
-            PlanNode::IndexScan(scan) => self.condition("Index Cond", &scan.index_qual_original)?,
-            PlanNode::IndexOnlyScan(scan) => self.condition("Index Cond", &scan.index_qual_original)?,
-            PlanNode::TidScan { tid_quals, .. } => self.condition("TID Cond", tid_quals)?,
+            PlanNode::IndexScan(scan) => {
+                self.scan_condition(plan, "Index Cond", &scan.index_qual_original)?
+            }
+            PlanNode::IndexOnlyScan(scan) => {
+                self.scan_condition(plan, "Index Cond", &scan.index_qual_original)?
+            }
+            PlanNode::TidScan { tid_quals, .. } => self.scan_condition(plan, "TID Cond", tid_quals)?,
             PlanNode::Result(result) => self.condition("One-Time Filter", &result.constant_qual)?,
             PlanNode::HashJoin(hash) => {
                 self.condition("Hash Cond", &hash.hash_clauses)?;
@@ -363,17 +399,27 @@ impl<'a> Explainer<'a> {
                 self.line(format!("Sort Key: {text}"));
             }
             PlanNode::Agg(agg) if !agg.group_columns.is_empty() => {
+                self.deparser.prefixed = self.options.verbose || self.has_several_relations();
                 let texts = agg
                     .group_columns
                     .iter()
-                    .map(|column| self.deparser.input_column(&agg.input, column.column))
+                    .map(|column| self.deparser.column_of(&agg.input, column.column))
                     .collect::<Result<Vec<_>>>()?;
                 self.line(format!("Group Key: {}", texts.join(", ")));
             }
             _ => {}
         }
         self.removed("Rows Removed by Join Filter", details.removed_by_join_filter, run);
-        self.condition("Filter", &plan.qual)?;
+        match plan.node {
+            PlanNode::SeqScan { .. }
+            | PlanNode::IndexScan(_)
+            | PlanNode::IndexOnlyScan(_)
+            | PlanNode::TidScan { .. }
+            | PlanNode::SubqueryScan { .. }
+            | PlanNode::FunctionScan { .. }
+            | PlanNode::ValuesScan { .. } => self.scan_condition(plan, "Filter", &plan.qual)?,
+            _ => self.condition("Filter", &plan.qual)?,
+        }
         self.removed("Rows Removed by Filter", details.removed_by_filter, run);
         if run.is_some() {
             self.run_details(plan, details);
@@ -411,10 +457,10 @@ impl<'a> Explainer<'a> {
     }
 
     fn sort_keys(&mut self, plan: &Plan, keys: &[SortKey]) -> Result<String> {
+        self.deparser.prefixed = self.options.verbose || self.has_several_relations();
         let mut texts = Vec::new();
         for key in keys {
-            let Some(input) = plan.children().first().copied() else { continue };
-            let mut text = self.deparser.input_column(input, key.column)?;
+            let mut text = self.deparser.column_of(plan, key.column)?;
             if key.descending {
                 text.push_str(" DESC");
                 if !key.nulls_first {

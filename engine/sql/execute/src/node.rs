@@ -10,6 +10,7 @@
 //!  3. After [`Operator::rescan`] the operator returns its rows again, with the parameters' new values.
 
 pub mod aggregate;
+pub mod append;
 pub mod build;
 pub mod function_scan;
 pub mod hash_join;
@@ -23,6 +24,7 @@ pub mod modify_table;
 pub mod nest_loop;
 pub mod result;
 pub mod scan;
+pub mod set_op;
 pub mod sort;
 pub mod target;
 pub mod unique;
@@ -138,6 +140,10 @@ impl Instrumentation {
         self.startup += self.cycle_first.take().unwrap_or_default();
     }
 }
+
+/// The parameter that stands for the row versions of a plan being evaluated again: what depends on them is
+/// computed anew for each.
+pub const RECHECK_PARAMETER: u32 = u32::MAX;
 
 pub struct Node {
     pub plan_id: usize,

@@ -68,7 +68,9 @@ impl Root<'_, '_> {
                     return Err(Error::internal("a subquery scan needs a subquery"));
                 };
                 let input = Box::new(subquery.plan.clone());
-                self.scan_plan(path, *relid, clauses, PlanNode::SubqueryScan { scan_relid: *relid, input })
+                let node = PlanNode::SubqueryScan { scan_relid: *relid, input };
+                let made = self.scan_plan(path, *relid, clauses, node)?;
+                Ok(without_trivial_scan(made, *relid))
             }
             PathKind::IndexScan(scan) => self.index_scan_plan(path, scan),
             PathKind::Result { input, constant_qual } => {
@@ -140,6 +142,44 @@ impl Root<'_, '_> {
                 });
                 Ok(self.make_with(path, node, targets, exprs, qual))
             }
+            PathKind::Append { inputs } => {
+                let mut plans = Vec::with_capacity(inputs.len());
+                for input in inputs {
+                    plans.push(self.create_plan(input)?.plan);
+                }
+                let exprs = path.target.exprs.clone();
+                let targets = input_columns(&exprs);
+                Ok(self.make_with(path, PlanNode::Append { inputs: plans }, targets, exprs, Vec::new()))
+            }
+            PathKind::SetOp { left, right, command, strategy, equalities, order, groups } => {
+                let (left, right) = (self.create_plan(left)?, self.create_plan(right)?);
+                let exprs = path.target.exprs.clone();
+                let columns = equalities
+                    .iter()
+                    .zip(&exprs)
+                    .enumerate()
+                    .map(|(at, (equality, expr))| GroupColumn {
+                        column: at + 1,
+                        equality: *equality,
+                        collation: expr.collation(),
+                    })
+                    .collect();
+                let mut sort_keys = Vec::new();
+                for (at, key) in order.iter().enumerate() {
+                    sort_keys.push(self.sort_key(at + 1, &exprs[at], key)?);
+                }
+                let node = PlanNode::SetOp(SetOp {
+                    command: *command,
+                    strategy: *strategy,
+                    left: Box::new(left.plan),
+                    right: Box::new(right.plan),
+                    columns,
+                    sort_keys,
+                    groups: *groups,
+                });
+                let targets = input_columns(&exprs);
+                Ok(self.make_with(path, node, targets, exprs, Vec::new()))
+            }
             PathKind::Unique { input, columns } => {
                 let made = self.create_plan(input)?;
                 let columns = group_columns(columns, &made.exprs)?;
@@ -150,10 +190,11 @@ impl Root<'_, '_> {
                 let row_marks = row_marks.clone();
                 Ok(self.pass_through(path, made, |input| PlanNode::LockRows { input, row_marks }))
             }
-            PathKind::Limit { input, offset, count } => {
+            PathKind::Limit { input, offset, count, ties } => {
                 let made = self.create_plan(input)?;
                 let (offset, count) = (offset.clone(), count.clone());
-                Ok(self.pass_through(path, made, |input| PlanNode::Limit { input, offset, count }))
+                let ties = group_columns(ties, &made.exprs)?;
+                Ok(self.pass_through(path, made, |input| PlanNode::Limit { input, offset, count, ties }))
             }
         }
     }
@@ -675,6 +716,43 @@ impl Root<'_, '_> {
             keys.push(self.sort_key(column, &expr, key)?);
         }
         Ok((made, keys))
+    }
+}
+
+/// Columns of an input one after the other.
+fn input_columns(exprs: &[Expression]) -> Vec<Expression> {
+    exprs
+        .iter()
+        .enumerate()
+        .map(|(at, expr)| crate::expression::var(OUTER_VAR, at as i16 + 1, expr))
+        .collect()
+}
+
+/// A scan of a subquery that neither filters nor rearranges it gives way to the subquery's own plan
+/// (`trivial_subqueryscan`).
+fn without_trivial_scan(made: Made, relid: u32) -> Made {
+    let Made { plan, exprs } = made;
+    let is_trivial = match &plan.node {
+        PlanNode::SubqueryScan { input, .. } => {
+            plan.qual.is_empty()
+                && input.target_list.len() == plan.target_list.len()
+                && plan.target_list.iter().zip(&input.target_list).enumerate().all(|(at, (target, below))| {
+                    !below.resjunk
+                        && matches!(&target.expr, Expression::Var(var)
+                            if var.varno == relid && var.varattno == at as i16 + 1)
+                })
+        }
+        _ => false,
+    };
+    match plan.node {
+        PlanNode::SubqueryScan { input, .. } if is_trivial => {
+            let mut input = *input;
+            for (below, target) in input.target_list.iter_mut().zip(&plan.target_list) {
+                below.ressortgroupref = target.ressortgroupref;
+            }
+            Made { plan: input, exprs }
+        }
+        _ => Made { plan, exprs },
     }
 }
 

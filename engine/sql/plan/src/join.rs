@@ -50,40 +50,67 @@ impl Root<'_, '_> {
         if start.len() > SEARCH_LIMIT {
             return self.search_greedily(start);
         }
+        let count = start.len();
         let mut levels: Vec<Vec<Relids>> = vec![Vec::new(), start];
-        let count = levels[1].len();
         for level in 2..=count {
-            let mut made: Vec<Relids> = Vec::new();
-            for desperate in [false, true] {
-                for left_size in 1..=level / 2 {
-                    let right_size = level - left_size;
-                    for left in levels[left_size].clone() {
-                        for right in levels[right_size].clone() {
-                            activity::check_for_interrupts()?;
-                            if left.overlaps(&right)
-                                || (left_size == right_size && key(&left) >= key(&right))
-                                || !(desperate || self.should_join(&left, &right))
-                            {
-                                continue;
-                            }
-                            if let Some(joined) = self.make_join(&left, &right)?
-                                && !made.contains(&joined)
-                            {
-                                made.push(joined);
-                            }
-                        }
-                    }
-                }
-                if !made.is_empty() {
-                    break;
-                }
-            }
+            let made = self.search_level(&levels, level)?;
             levels.push(made);
         }
         match levels[count].first() {
             Some(last) => Ok(key(last)),
             None => Err(Error::internal(format!("failed to build any {count}-way joins"))),
         }
+    }
+
+    /// All joins of `level` relations, in the order that PostgreSQL finds them (`join_search_one_level`):
+    /// the smaller ones with a single relation each, then bushy ones.
+    fn search_level(&mut self, levels: &[Vec<Relids>], level: usize) -> Result<Vec<Relids>> {
+        let mut made: Vec<Relids> = Vec::new();
+        let mut pairs: Vec<(&Relids, &Relids, bool)> = Vec::new();
+        for (at, old) in levels[level - 1].iter().enumerate() {
+            let tied = self.is_tied(old);
+            let singles = if level == 2 { &levels[1][at + 1..] } else { &levels[1][..] };
+            pairs.extend(singles.iter().map(|single| (old, single, tied)));
+        }
+        for size in 2..=level / 2 {
+            for (at, old) in levels[size].iter().enumerate().filter(|(_, old)| self.is_tied(old)) {
+                let from = if size == level - size { at + 1 } else { 0 };
+                pairs.extend(levels[level - size][from..].iter().map(|other| (old, other, true)));
+            }
+        }
+        for (a, b, tied) in pairs {
+            if !a.overlaps(b) && (!tied || self.should_join(a, b)) {
+                self.try_join(a, b, &mut made)?;
+            }
+        }
+        // Nothing ties any two together: every product is tried.
+        if made.is_empty() {
+            for old in &levels[level - 1] {
+                for single in levels[1].iter().filter(|single| !single.overlaps(old)) {
+                    self.try_join(old, single, &mut made)?;
+                }
+            }
+        }
+        if made.is_empty() {
+            for size in 2..=level / 2 {
+                for old in &levels[size] {
+                    for other in levels[level - size].iter().filter(|other| !other.overlaps(old)) {
+                        self.try_join(old, other, &mut made)?;
+                    }
+                }
+            }
+        }
+        Ok(made)
+    }
+
+    fn try_join(&mut self, a: &Relids, b: &Relids, made: &mut Vec<Relids>) -> Result<()> {
+        activity::check_for_interrupts()?;
+        if let Some(joined) = self.make_join(a, b)?
+            && !made.contains(&joined)
+        {
+            made.push(joined);
+        }
+        Ok(())
     }
 
     fn search_greedily(&mut self, mut left: Vec<Relids>) -> Result<Vec<u32>> {
@@ -118,31 +145,76 @@ impl Root<'_, '_> {
         Ok(key(&left[0]))
     }
 
+    /// Conditions or the order of outer joins say what the relation should be joined with; one that
+    /// nothing ties is joined with all others.
+    fn is_tied(&self, rel: &Relids) -> bool {
+        let class_beyond = |class: &crate::equivalence::EquivalenceClass| {
+            class.merged_into.is_none()
+                && !class.has_constant
+                && !class.sources.is_empty()
+                && class.relids.overlaps(rel)
+                && !class.relids.is_subset_of(rel)
+        };
+        rel.iter().filter_map(|relid| self.base.get(&relid)).any(|base| {
+            !base.lateral.is_subset_of(rel)
+                || base.join_clauses.iter().any(|clause| !clause.required.is_subset_of(rel))
+        }) || self.classes.iter().any(class_beyond)
+            || self.base.values().any(|base| base.lateral.overlaps(rel))
+            || self.special_joins.iter().any(|special| {
+                special.join_type != JoinType::Full
+                    && !(special.min_left.is_subset_of(rel) && special.min_right.is_subset_of(rel))
+                    && (special.min_left.overlaps(rel) || special.min_right.overlaps(rel))
+            })
+    }
+
     /// Some condition, or the order that outer joins demand, ties the two together.
     fn should_join(&self, a: &Relids, b: &Relids) -> bool {
-        let joined = a.union(b);
-        let clause_between =
-            a.iter().filter_map(|relid| self.base.get(&relid)).any(|base| {
-                base.join_clauses.iter().any(|clause| clause.mentions.overlaps(b)) || base.lateral.overlaps(b)
-            }) || b.iter().filter_map(|relid| self.base.get(&relid)).any(|base| base.lateral.overlaps(a));
+        self.has_clause_between(a, b) || self.order_ties(a, b)
+    }
+
+    fn has_clause_between(&self, a: &Relids, b: &Relids) -> bool {
+        let clause_between = a
+            .iter()
+            .filter_map(|relid| self.base.get(&relid))
+            .any(|base| base.join_clauses.iter().any(|clause| clause.required.overlaps(b)));
         let class_between = || {
             self.classes.iter().any(|class| {
                 class.merged_into.is_none()
                     && !class.has_constant
                     && !class.sources.is_empty()
-                    && class.members.iter().any(|member| !member.is_constant && member.relids.is_subset_of(a))
-                    && class.members.iter().any(|member| !member.is_constant && member.relids.is_subset_of(b))
+                    && class.relids.overlaps(a)
+                    && class.relids.overlaps(b)
             })
         };
-        let order = || {
-            self.special_joins.iter().any(|special| {
-                (special.min_left.is_subset_of(a) && special.min_right.is_subset_of(b))
+        clause_between || class_between()
+    }
+
+    /// Joins that must be made for the sake of a LATERAL item, an outer join on a condition that ties
+    /// nothing, or one whose side consists of both (`have_join_order_restriction`).
+    fn order_ties(&self, a: &Relids, b: &Relids) -> bool {
+        let lateral = |rel: &Relids, other: &Relids| {
+            rel.iter().filter_map(|relid| self.base.get(&relid)).any(|base| base.lateral.overlaps(other))
+        };
+        if lateral(a, b) || lateral(b, a) {
+            return true;
+        }
+        let demanded = self.special_joins.iter().any(|special| {
+            special.join_type != JoinType::Full
+                && ((special.min_left.is_subset_of(a) && special.min_right.is_subset_of(b))
                     || (special.min_left.is_subset_of(b) && special.min_right.is_subset_of(a))
-                    || (special.join_type == JoinType::Full
-                        && special.min_left.union(&special.min_right).is_subset_of(&joined))
-            })
-        };
-        clause_between || class_between() || order()
+                    || (special.min_right.overlaps(a) && special.min_right.overlaps(b))
+                    || (special.min_left.overlaps(a) && special.min_left.overlaps(b)))
+        });
+        // Not by force if either can be joined to something by a condition.
+        demanded && !self.has_legal_clause(a) && !self.has_legal_clause(b)
+    }
+
+    fn has_legal_clause(&self, rel: &Relids) -> bool {
+        self.base.keys().map(|&relid| Relids::single(relid)).any(|other| {
+            !other.overlaps(rel)
+                && self.has_clause_between(rel, &other)
+                && self.legality(rel, &other).is_some()
+        })
     }
 
     /// Whether two relations may be joined, and as what (`join_is_legal`). The answer says whether the
@@ -150,6 +222,21 @@ impl Root<'_, '_> {
     fn legality(&self, a: &Relids, b: &Relids) -> Option<(Option<SpecialJoin>, bool)> {
         let joined = a.union(b);
         let mut found: Option<(SpecialJoin, bool)> = None;
+        // The sides of a full join are joined within themselves, then with each other, then with others.
+        for special in self.special_joins.iter().filter(|special| special.join_type == JoinType::Full) {
+            let (left, right) = (&special.syntactic_left, &special.syntactic_right);
+            let is_within = |rel: &Relids| rel.is_subset_of(left) || rel.is_subset_of(right);
+            let concerns = |rel: &Relids| rel.overlaps(left) || rel.overlaps(right);
+            let is_done = |rel: &Relids| left.is_subset_of(rel) && right.is_subset_of(rel);
+            let is_this = left.is_subset_of(a) && right.is_subset_of(b)
+                || left.is_subset_of(b) && right.is_subset_of(a);
+            let may = is_within(&joined)
+                || is_this && is_within(a) && is_within(b)
+                || (is_done(a) || !concerns(a)) && (is_done(b) || !concerns(b));
+            if !may {
+                return None;
+            }
+        }
         // A join into the right side of an outer join not made yet: legal only as a left join whose
         // condition rejects what that one null-extends.
         let mut must_be_strict_left = false;

@@ -28,6 +28,8 @@ mod relation;
 mod root;
 mod scan_paths;
 mod selectivity;
+mod set_operation;
+mod set_returning;
 mod setup;
 mod simplify;
 mod sublink;

@@ -11,7 +11,7 @@ use kokkiri_primitives::Oid;
 
 use crate::clause::Clause;
 use crate::cost::{Cost, EvaluationCost};
-use crate::plan::{AggStrategy, JoinType, PlanRowMark, ScanDirection};
+use crate::plan::{AggStrategy, JoinType, PlanRowMark, ScanDirection, SetOpCommand, SetOpStrategy};
 use crate::relation::IndexInfo;
 
 /// Columns that a path returns.
@@ -122,6 +122,20 @@ pub enum PathKind {
         having: Vec<Expression>,
         is_group: bool,
     },
+    Append {
+        inputs: Vec<Rc<Path>>,
+    },
+    SetOp {
+        left: Rc<Path>,
+        right: Rc<Path>,
+        command: SetOpCommand,
+        strategy: SetOpStrategy,
+        /// Equality operator of each column.
+        equalities: Vec<Oid>,
+        /// For the sorted strategy: the order of both inputs, in terms of the result's columns.
+        order: Vec<PathKey>,
+        groups: f64,
+    },
     Unique {
         input: Rc<Path>,
         columns: Vec<GroupTarget>,
@@ -134,6 +148,7 @@ pub enum PathKind {
         input: Rc<Path>,
         offset: Option<Expression>,
         count: Option<Expression>,
+        ties: Vec<GroupTarget>,
     },
 }
 
@@ -291,6 +306,8 @@ impl Path {
                 | PathKind::LockRows { .. }
                 | PathKind::Limit { .. }
                 | PathKind::ProjectSet { .. }
+                | PathKind::Append { .. }
+                | PathKind::SetOp { .. }
         )
     }
 }

@@ -87,26 +87,68 @@ pub struct InitPlan {
 #[derive(Clone, Debug)]
 pub enum PlanNode {
     Result(ResultNode),
-    ProjectSet { input: Box<Plan> },
-    SeqScan { scan_relid: u32 },
+    ProjectSet {
+        input: Box<Plan>,
+    },
+    SeqScan {
+        scan_relid: u32,
+    },
     IndexScan(IndexScan),
     IndexOnlyScan(IndexOnlyScan),
-    TidScan { scan_relid: u32, tid_quals: Vec<Expression> },
-    SubqueryScan { scan_relid: u32, input: Box<Plan> },
-    FunctionScan { scan_relid: u32, functions: Vec<Expression>, with_ordinality: bool },
-    ValuesScan { scan_relid: u32, rows: Vec<Vec<Expression>> },
+    TidScan {
+        scan_relid: u32,
+        tid_quals: Vec<Expression>,
+    },
+    SubqueryScan {
+        scan_relid: u32,
+        input: Box<Plan>,
+    },
+    FunctionScan {
+        scan_relid: u32,
+        functions: Vec<Expression>,
+        with_ordinality: bool,
+    },
+    ValuesScan {
+        scan_relid: u32,
+        rows: Vec<Vec<Expression>>,
+    },
     NestLoop(NestLoop),
     MergeJoin(MergeJoin),
     HashJoin(HashJoin),
-    Hash { input: Box<Plan> },
-    Material { input: Box<Plan> },
-    Sort { input: Box<Plan>, keys: Vec<SortKey> },
-    IncrementalSort { input: Box<Plan>, keys: Vec<SortKey>, presorted: usize },
+    Hash {
+        input: Box<Plan>,
+    },
+    Material {
+        input: Box<Plan>,
+    },
+    Sort {
+        input: Box<Plan>,
+        keys: Vec<SortKey>,
+    },
+    IncrementalSort {
+        input: Box<Plan>,
+        keys: Vec<SortKey>,
+        presorted: usize,
+    },
     Agg(Agg),
-    Unique { input: Box<Plan>, columns: Vec<GroupColumn> },
-    Limit { input: Box<Plan>, offset: Option<Expression>, count: Option<Expression> },
-    LockRows { input: Box<Plan>, row_marks: Vec<PlanRowMark> },
-    Append { inputs: Vec<Plan> },
+    Unique {
+        input: Box<Plan>,
+        columns: Vec<GroupColumn>,
+    },
+    Limit {
+        input: Box<Plan>,
+        offset: Option<Expression>,
+        count: Option<Expression>,
+        /// WITH TIES: rows that equal the last one in these columns follow it.
+        ties: Vec<GroupColumn>,
+    },
+    LockRows {
+        input: Box<Plan>,
+        row_marks: Vec<PlanRowMark>,
+    },
+    Append {
+        inputs: Vec<Plan>,
+    },
     SetOp(SetOp),
     ModifyTable(Box<ModifyTable>),
 }
@@ -361,6 +403,16 @@ pub struct ModifyTable {
 }
 
 impl Plan {
+    /// What all joins have.
+    pub fn join(&self) -> Option<&Join> {
+        match &self.node {
+            PlanNode::NestLoop(NestLoop { join, .. })
+            | PlanNode::MergeJoin(MergeJoin { join, .. })
+            | PlanNode::HashJoin(HashJoin { join, .. }) => Some(join),
+            _ => None,
+        }
+    }
+
     /// Inputs of the node, outer first.
     pub fn children(&self) -> Vec<&Plan> {
         match &self.node {

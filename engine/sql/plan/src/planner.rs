@@ -49,6 +49,7 @@ pub fn plan_with(
         range_table: Vec::new(),
         subplans: Vec::new(),
         parameter_count: 0,
+        count_groups: false,
         relations: Vec::new(),
     };
     let command_type = query.command_type;
@@ -140,7 +141,7 @@ fn modify_table(global: &mut Global<'_>, mut input: Plan, query: &Query) -> Resu
             ctid_column: ctid_column.map(|at| at + 1),
             returning,
             on_conflict: query.on_conflict.as_deref().cloned(),
-            row_marks: Vec::new(),
+            row_marks: crate::query::reference_marks(&query.target_list, |other| other == relid),
         })),
     })
 }

@@ -180,7 +180,7 @@ impl Root<'_, '_> {
         let mut test = test.clone();
         test.walk_mut(&mut |node| {
             if let Expression::Param(param) = node
-                && param.kind == ParamKind::Exec
+                && param.kind == ParamKind::Sublink
                 && let Some(column) = columns.get((param.id as usize).wrapping_sub(1))
             {
                 *node = var(index, param.id as i16, column);
@@ -464,6 +464,19 @@ impl Root<'_, '_> {
             };
             visit_query_vars(&mut self.query, 0, &mut strip);
             self.tree.for_each_qual_mut(&mut |qual| visit_vars(qual, 0, &mut strip));
+            // LATERAL items may look at what the joins had nulled.
+            for relid in self.tree.relids(false).iter() {
+                match &mut self.global.range_table[relid as usize - 1].kind {
+                    RteKind::Subquery { query, .. } => visit_query_vars(query, 1, &mut strip),
+                    RteKind::Function { functions, .. } => {
+                        functions.iter_mut().for_each(|f| visit_vars(&mut f.expr, 0, &mut strip));
+                    }
+                    RteKind::Values { lists, .. } => {
+                        lists.iter_mut().flatten().for_each(|value| visit_vars(value, 0, &mut strip));
+                    }
+                    _ => {}
+                }
+            }
         }
         Ok(())
     }

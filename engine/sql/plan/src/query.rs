@@ -5,8 +5,8 @@
 use std::rc::Rc;
 
 use kokkiri_analyze::tree::{
-    CommandType, Expression, LimitOption, LockStrength, LockWait, Query, Relids, RteKind, SortGroupClause,
-    TargetEntry, Var,
+    CommandType, Expression, GroupingSet, LimitOption, LockStrength, LockWait, Query, Relids, RteKind,
+    SortGroupClause, TargetEntry, Var,
 };
 use kokkiri_parse::Location;
 use kokkiri_primitives::{Error, Oid, Result, stack};
@@ -31,6 +31,8 @@ pub struct PlannedQuery {
     /// For each column of the result the order it comes in.
     pub order: Vec<(i16, Oid, bool, bool)>,
     pub distinct_columns: Vec<i16>,
+    /// Distinct rows, if they were asked for.
+    pub groups: Option<f64>,
     /// The query after preprocessing, for what stands above the plan.
     pub query: Query,
 }
@@ -38,7 +40,13 @@ pub struct PlannedQuery {
 /// Plans a query level. `tuple_fraction`: 0 all rows, below 1 a fraction, else a number.
 pub fn plan_query(global: &mut Global<'_>, mut query: Query, tuple_fraction: f64) -> Result<PlannedQuery> {
     stack::check_depth()?;
+    let count_groups = std::mem::take(&mut global.count_groups);
     inline_ctes(&mut query)?;
+    // GROUP BY () is one group of all rows.
+    if query.grouping_sets == [GroupingSet::Empty] {
+        query.grouping_sets.clear();
+        query.has_aggs = true;
+    }
     check_supported(&query)?;
     let mut tree = JoinTree::from_query(std::mem::take(&mut query.jointree));
     let has_having = query.having_qual.is_some();
@@ -56,6 +64,7 @@ pub fn plan_query(global: &mut Global<'_>, mut query: Query, tuple_fraction: f64
         outer_join_classes: Vec::new(),
         query_order: Vec::new(),
         init_plans: Vec::new(),
+        count_groups,
         constant_quals: Vec::new(),
         has_having,
         total_table_pages: 0.0,
@@ -78,8 +87,6 @@ fn check_supported(query: &Query) -> Result<()> {
         "GROUPING SETS"
     } else if query.command_type == CommandType::Merge {
         "MERGE"
-    } else if query.limit_option == LimitOption::WithTies {
-        "FETCH FIRST ... WITH TIES"
     } else if query.has_distinct_on && query.distinct_clause.is_empty() {
         "DISTINCT ON"
     } else {
@@ -241,22 +248,38 @@ impl Root<'_, '_> {
 
         let mut paths = self.scan_and_join()?;
         let final_target = self.final_target(&targets)?;
+        // Set-returning functions that nothing sorts or compares come last.
+        let has_sets = targets.iter().any(|entry| returns_set(&entry.expr));
+        let sets_last = has_sets
+            && !sort_order.is_empty()
+            && !targets.iter().any(|entry| entry.ressortgroupref != 0 && returns_set(&entry.expr));
+        let before_sets = if has_sets { self.target_below_sets(&targets)? } else { Rc::clone(&final_target) };
         if is_grouped {
             let input = self.group_input_target(&targets)?;
-            paths = paths.into_iter().map(|path| self.project(path, &input)).collect::<Result<_>>()?;
-            paths = if group.is_empty() && !self.query.has_aggs {
-                vec![self.lone_group_path(&final_target)?]
+            paths = if input.exprs.iter().any(returns_set) {
+                self.project_sets(paths, &input)?
             } else {
-                self.group_paths(paths, &group, group_order, &final_target)?
+                paths.into_iter().map(|path| self.project(path, &input)).collect::<Result<_>>()?
             };
-        } else {
-            paths = self.project_final(paths, &final_target, &targets)?;
+            paths = if group.is_empty() && !self.query.has_aggs {
+                vec![self.lone_group_path(&before_sets)?]
+            } else {
+                self.group_paths(paths, &group, group_order, &before_sets)?
+            };
+        } else if sets_last || !has_sets {
+            paths = paths.into_iter().map(|path| self.project(path, &before_sets)).collect::<Result<_>>()?;
+        }
+        if has_sets && !sets_last {
+            paths = self.project_sets(paths, &final_target)?;
         }
         if !distinct.is_empty() {
             paths = self.distinct_paths(paths, &distinct, distinct_order, &sort_order)?;
         }
         if !sort_order.is_empty() {
             paths = self.order_paths(paths, &sort_order)?;
+        }
+        if sets_last {
+            paths = self.project_sets(paths, &final_target)?;
         }
         if !self.query.row_marks.is_empty() {
             paths = self.lock_paths(paths)?;
@@ -270,7 +293,7 @@ impl Root<'_, '_> {
         self.finish(best, targets)
     }
 
-    fn fraction_of(&self, paths: &[Rc<Path>]) -> f64 {
+    pub fn fraction_of(&self, paths: &[Rc<Path>]) -> f64 {
         if self.tuple_fraction >= 1.0 {
             let rows = cheapest_total(paths).map_or(1.0, |path| path.rows);
             self.tuple_fraction / rows
@@ -297,7 +320,24 @@ impl Root<'_, '_> {
         plan.cost.total += startup;
         let order = self.visible_order(&best.pathkeys, &targets);
         let distinct_columns = self.distinct_columns(&targets);
-        Ok(PlannedQuery { plan, order, distinct_columns, query: self.query })
+        let groups = if self.count_groups { Some(self.distinct_rows(&targets, plan.rows)?) } else { None };
+        Ok(PlannedQuery { plan, order, distinct_columns, groups, query: self.query })
+    }
+
+    /// Distinct rows of the result: all of them, where something has grouped them.
+    fn distinct_rows(&self, targets: &[TargetEntry], rows: f64) -> Result<f64> {
+        let query = &self.query;
+        let grouped = !query.group_clause.is_empty()
+            || !query.distinct_clause.is_empty()
+            || query.has_aggs
+            || self.has_having
+            || self.base.is_empty();
+        if grouped {
+            return Ok(rows);
+        }
+        let exprs: Vec<Expression> =
+            targets.iter().filter(|target| !target.resjunk).map(|target| target.expr.clone()).collect();
+        self.group_count(&exprs, rows)
     }
 
     fn visible_order(&self, keys: &[PathKey], targets: &[TargetEntry]) -> Vec<(i16, Oid, bool, bool)> {
@@ -380,6 +420,18 @@ impl Root<'_, '_> {
         for mark in self.query.row_marks.clone() {
             add(&mut self.query, mark.rti, format!("ctid{}", mark.rti));
         }
+        // Rows of the other tables stay the same when the plan is evaluated again for a changed one.
+        let changes = matches!(self.query.command_type, CommandType::Update | CommandType::Delete);
+        if changes || !self.query.row_marks.is_empty() {
+            for relid in self.tree.relids(false).iter() {
+                let is_table = matches!(self.global.rte(relid).kind, RteKind::Relation { .. });
+                let is_marked = relid == self.query.result_relation
+                    || self.query.row_marks.iter().any(|mark| mark.rti == relid);
+                if is_table && !is_marked {
+                    add(&mut self.query, relid, format!("ctid{relid}"));
+                }
+            }
+        }
         Ok(())
     }
 
@@ -394,7 +446,7 @@ impl Root<'_, '_> {
     }
 
     /// Estimates of OFFSET and LIMIT, and what they say about how many rows are wanted.
-    fn preprocess_limit(&mut self) -> (Option<f64>, Option<f64>) {
+    pub fn preprocess_limit(&mut self) -> (Option<f64>, Option<f64>) {
         let estimate = |expr: &Option<Expression>| -> Option<f64> {
             match expr {
                 None => None,
@@ -458,7 +510,7 @@ impl Root<'_, '_> {
             .collect())
     }
 
-    fn final_target(&self, targets: &[TargetEntry]) -> Result<Rc<Target>> {
+    pub fn final_target(&self, targets: &[TargetEntry]) -> Result<Rc<Target>> {
         let mut target = Target::default();
         let mut width = 0;
         for entry in targets {
@@ -547,43 +599,6 @@ impl Root<'_, '_> {
         cost.total += self.global.cost.cpu_tuple_cost * path.rows;
         let kind = PathKind::Result { input: Some(Rc::clone(&path)), constant_qual: Vec::new() };
         Ok(Rc::new(Path { kind, target: Rc::clone(target), cost, ..(*path).clone() }))
-    }
-
-    fn project_final(
-        &mut self,
-        paths: Vec<Rc<Path>>,
-        target: &Rc<Target>,
-        targets: &[TargetEntry],
-    ) -> Result<Vec<Rc<Path>>> {
-        if !targets.iter().any(|entry| returns_set(&entry.expr)) {
-            return paths.into_iter().map(|path| self.project(path, target)).collect();
-        }
-        let mut rows_each: f64 = 1.0;
-        for entry in targets.iter().filter(|entry| returns_set(&entry.expr)) {
-            rows_each = rows_each.max(self.global.lookup.function_rows(&entry.expr)?);
-        }
-        let p = &self.global.cost;
-        Ok(paths
-            .into_iter()
-            .map(|path| {
-                let rows = path.rows * rows_each;
-                let startup = path.cost.startup + target.cost.startup;
-                let total = path.cost.total
-                    + target.cost.startup
-                    + (p.cpu_tuple_cost + target.cost.per_tuple) * path.rows
-                    + (rows - path.rows) * p.cpu_tuple_cost / 2.0;
-                let kind = PathKind::ProjectSet { input: Rc::clone(&path) };
-                let cost = Cost { startup, total };
-                Rc::new(Path {
-                    kind,
-                    target: Rc::clone(target),
-                    rows,
-                    cost,
-                    pathkeys: Vec::new(),
-                    ..(*path).clone()
-                })
-            })
-            .collect())
     }
 
     /// HAVING without GROUP BY and aggregates: one group, whatever the input, if the condition holds
@@ -777,7 +792,7 @@ impl Root<'_, '_> {
         })
     }
 
-    fn order_paths(&self, inputs: Vec<Rc<Path>>, order: &[PathKey]) -> Result<Vec<Rc<Path>>> {
+    pub fn order_paths(&self, inputs: Vec<Rc<Path>>, order: &[PathKey]) -> Result<Vec<Rc<Path>>> {
         let cheapest = cheapest_total(&inputs);
         let mut paths = Vec::new();
         for input in &inputs {
@@ -879,6 +894,9 @@ impl Root<'_, '_> {
                 ctid_column: ctid_column.map(|at| at + 1),
             });
         }
+        row_marks.extend(reference_marks(&self.query.target_list, |relid| {
+            self.query.row_marks.iter().any(|mark| mark.rti == relid)
+        }));
         let per_row = self.global.cost.cpu_tuple_cost;
         Ok(inputs
             .into_iter()
@@ -891,7 +909,21 @@ impl Root<'_, '_> {
             .collect())
     }
 
-    fn limit_paths(&self, inputs: Vec<Rc<Path>>, offset: Option<f64>, count: Option<f64>) -> Vec<Rc<Path>> {
+    /// The columns whose equality makes a tie with the last row, if ties count.
+    fn tie_columns(&self) -> Vec<GroupTarget> {
+        match self.query.limit_option {
+            LimitOption::WithTies => self.group_targets(&self.query.sort_clause),
+            _ => Vec::new(),
+        }
+    }
+
+    pub fn limit_paths(
+        &self,
+        inputs: Vec<Rc<Path>>,
+        offset: Option<f64>,
+        count: Option<f64>,
+    ) -> Vec<Rc<Path>> {
+        let ties = self.tie_columns();
         inputs
             .into_iter()
             .map(|input| {
@@ -900,6 +932,7 @@ impl Root<'_, '_> {
                     input: Rc::clone(&input),
                     offset: self.query.limit_offset.clone(),
                     count: self.query.limit_count.clone(),
+                    ties: ties.clone(),
                 };
                 Rc::new(Path { kind, rows, cost, ..(*input).clone() })
             })
@@ -907,16 +940,21 @@ impl Root<'_, '_> {
     }
 
     /// Plans a subquery of FROM; answers what it is and which columns of siblings a LATERAL one looks at.
-    pub fn plan_from_subquery(&mut self, mut query: Query) -> Result<(PlannedSubquery, Vec<Expression>)> {
+    pub fn plan_from_subquery(
+        &mut self,
+        mut query: Query,
+        tuple_fraction: f64,
+    ) -> Result<(PlannedSubquery, Vec<Expression>)> {
         let outer = self.outer_references(&mut query)?;
         let mut lateral = Vec::new();
         for (id, var) in outer {
             lateral.push(Expression::Var(var.clone()));
             self.loop_parameters.push((Expression::Var(var), id));
         }
-        let planned = plan_query(self.global, query, 0.0)?;
+        let planned = plan_query(self.global, query, tuple_fraction)?;
         let rows = planned.plan.rows;
         let subquery = PlannedSubquery {
+            groups: planned.groups,
             plan: planned.plan,
             rows,
             distinct_columns: planned.distinct_columns,
@@ -924,8 +962,21 @@ impl Root<'_, '_> {
         };
         Ok((subquery, lateral))
     }
+}
 
-    fn plan_set_operations(self) -> Result<PlannedQuery> {
-        Err(Error::not_supported("UNION, INTERSECT or EXCEPT"))
-    }
+/// Marks of the tables whose rows are not locked or changed but remembered, by the ctid columns that
+/// stand for them in a target list.
+pub fn reference_marks(targets: &[TargetEntry], is_marked: impl Fn(u32) -> bool) -> Vec<PlanRowMark> {
+    let marks = targets.iter().enumerate().filter_map(|(at, target)| match &target.expr {
+        Expression::Var(var) if target.resjunk && var.varattno == -1 && !is_marked(var.varno) => {
+            Some(PlanRowMark {
+                relid: var.varno,
+                mark_type: RowMarkType::Reference,
+                wait_policy: LockWaitPolicy::Block,
+                ctid_column: Some(at + 1),
+            })
+        }
+        _ => None,
+    });
+    marks.collect()
 }

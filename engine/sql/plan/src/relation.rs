@@ -47,6 +47,8 @@ pub struct PlannedSubquery {
     pub plan: Plan,
     /// Expressions of its target list as they were before the plan was made.
     pub rows: f64,
+    /// Distinct rows, if they were asked for.
+    pub groups: Option<f64>,
     pub distinct_columns: Vec<i16>,
     /// For each column the order it comes in: column, operator family, descending, nulls first.
     pub order: Vec<(i16, Oid, bool, bool)>,

@@ -21,6 +21,8 @@ pub struct Global<'a> {
     pub range_table: Vec<RangeTblEntry>,
     pub subplans: Vec<SubplanEntry>,
     pub parameter_count: u32,
+    /// The query level planned next is asked how many distinct rows it has.
+    pub count_groups: bool,
     pub relations: Vec<Oid>,
 }
 
@@ -44,6 +46,8 @@ pub struct Root<'g, 'a> {
     /// The order that the next step above scans and joins wants.
     pub query_order: Vec<PathKey>,
     pub init_plans: Vec<InitPlan>,
+    /// [`Global::count_groups`], for this level.
+    pub count_groups: bool,
     /// Conditions on no relation at all.
     pub constant_quals: Vec<std::rc::Rc<crate::clause::Clause>>,
     pub total_table_pages: f64,

@@ -181,7 +181,7 @@ impl Root<'_, '_> {
     }
 
     /// The order that a subquery's rows come in, in this query's terms.
-    fn subquery_order(
+    pub fn subquery_order(
         &mut self,
         relid: u32,
         subquery: &crate::relation::PlannedSubquery,

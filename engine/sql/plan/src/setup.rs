@@ -12,7 +12,7 @@ use kokkiri_primitives::{Error, Result, stack};
 use crate::clause::Clause;
 use crate::expression::{relids, variables};
 use crate::plan::JoinType;
-use crate::relation::{BaseKind, BaseRelation, SpecialJoin};
+use crate::relation::{BaseKind, BaseRelation, PlannedSubquery, SpecialJoin};
 use crate::root::Root;
 use crate::tree::JoinTree;
 
@@ -35,9 +35,8 @@ impl Root<'_, '_> {
         Ok(())
     }
 
-    fn base_relation(&mut self, relid: u32) -> Result<BaseRelation> {
-        let entry = self.global.rte(relid).clone();
-        let mut relation = BaseRelation {
+    fn empty_relation() -> BaseRelation {
+        BaseRelation {
             kind: BaseKind::Result,
             tuples: 1.0,
             pages: 0.0,
@@ -49,7 +48,22 @@ impl Root<'_, '_> {
             indexes: Vec::new(),
             lateral: Relids::new(),
             lateral_references: Vec::new(),
-        };
+        }
+    }
+
+    /// A planned subquery as a relation.
+    pub fn subquery_relation(&self, subquery: PlannedSubquery) -> BaseRelation {
+        BaseRelation {
+            tuples: subquery.rows,
+            rows: subquery.rows,
+            kind: BaseKind::Subquery(Rc::new(subquery)),
+            ..Self::empty_relation()
+        }
+    }
+
+    fn base_relation(&mut self, relid: u32) -> Result<BaseRelation> {
+        let entry = self.global.rte(relid).clone();
+        let mut relation = Self::empty_relation();
         match &entry.kind {
             RteKind::Relation { relid: oid, tablesample, .. } => {
                 if tablesample.is_some() {
@@ -65,11 +79,15 @@ impl Root<'_, '_> {
                 relation.kind = BaseKind::Table(table);
             }
             RteKind::Subquery { query, .. } => {
-                let planned = self.plan_from_subquery((**query).clone())?;
+                let planned = self.plan_from_subquery((**query).clone(), 0.0)?;
                 relation.lateral = planned.1.iter().fold(Relids::new(), |all, var| all.union(&relids(var)));
                 relation.lateral_references = planned.1;
-                relation.tuples = planned.0.rows;
-                relation.kind = BaseKind::Subquery(Rc::new(planned.0));
+                let (lateral, references) = (relation.lateral, relation.lateral_references);
+                relation = BaseRelation {
+                    lateral,
+                    lateral_references: references,
+                    ..self.subquery_relation(planned.0)
+                };
             }
             RteKind::Function { functions, .. } => {
                 let mut rows: f64 = 1.0;

@@ -134,6 +134,20 @@ impl Folder<'_, '_> {
                     None => expression,
                 })
             }
+            Expression::NullTest(test) if matches!(&test.arg, Expression::RowExpr(_)) => {
+                let Expression::RowExpr(row) = &test.arg else { return Ok(expression) };
+                // All of the row's fields are null, or none of them is.
+                let mut tests = Vec::with_capacity(row.args.len());
+                for arg in &row.args {
+                    let field = NullTest { arg: arg.clone(), arg_is_row: false, ..(**test).clone() };
+                    tests.push(self.fold(Expression::NullTest(Box::new(field)))?);
+                }
+                tests.retain(|test| *test != boolean(Some(true)));
+                if tests.contains(&boolean(Some(false))) {
+                    return Ok(boolean(Some(false)));
+                }
+                Ok(crate::expression::conjunction(tests).unwrap_or_else(|| boolean(Some(true))))
+            }
             Expression::NullTest(test) if !test.arg_is_row => Ok(match as_constant(&test.arg) {
                 Some(value) => boolean(Some(value.value.is_null() == test.is_null)),
                 None => expression,

@@ -6,7 +6,7 @@
 
 use kokkiri_analyze::tree::{Expression, Param, ParamKind, Query, SubLink, SubLinkType, SubPlan, Var};
 use kokkiri_parse::Location;
-use kokkiri_primitives::{Error, Oid, Result};
+use kokkiri_primitives::{Oid, Result};
 
 use crate::cost::relation_bytes;
 use crate::expression::exec_param;
@@ -97,9 +97,6 @@ impl Root<'_, '_> {
                 location: Location::UNKNOWN,
             }));
         }
-        if link.kind == SubLinkType::RowCompare {
-            return Err(Error::not_supported("a row comparison with a subquery"));
-        }
         let param_ids: Vec<u32> = match &link.testexpr {
             Some(_) => columns.iter().map(|_| self.global.new_parameter()).collect(),
             None => Vec::new(),
@@ -111,7 +108,7 @@ impl Root<'_, '_> {
         if let Some(test) = &mut testexpr {
             test.walk_mut(&mut |node| {
                 if let Expression::Param(param) = node
-                    && param.kind == ParamKind::Exec
+                    && param.kind == ParamKind::Sublink
                     && let Some(&id) = param_ids.get((param.id as usize).wrapping_sub(1))
                 {
                     *node = exec_param(id, &Expression::Param(param.clone()));
@@ -119,6 +116,20 @@ impl Root<'_, '_> {
                 }
                 true
             });
+        }
+        if link.kind == SubLinkType::RowCompare
+            && outer.is_empty()
+            && let Some(test) = testexpr.take()
+        {
+            // The only row's columns, found out once.
+            self.init_plans.push(InitPlan {
+                plan_id,
+                name: format!("InitPlan {}", plan_id + 1),
+                exists: false,
+                array_of: None,
+                set_parameters: param_ids,
+            });
+            return Ok(test);
         }
         let fits = relation_bytes(rows, width) <= self.global.cost.hash_memory();
         let use_hash_table = link.kind == SubLinkType::Any

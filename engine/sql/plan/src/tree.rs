@@ -172,6 +172,8 @@ pub fn shift_query(query: &mut Query, tree: &mut JoinTree, offset: u32) {
         match tree {
             analyzed::SetOperationTree::RangeTblRef(index) => *index += offset,
             analyzed::SetOperationTree::Operation(operation) => {
+                let columns = operation.left_columns.iter_mut().chain(&mut operation.right_columns);
+                columns.for_each(|column| visit_vars(column, 0, &mut |var, _| var.varno += offset));
                 shift_operations(&mut operation.left, offset);
                 shift_operations(&mut operation.right, offset);
             }

@@ -112,6 +112,8 @@ pub enum ParamKind {
     Extern,
     /// Within the executor: set by a nested loop or a subplan.
     Exec,
+    /// Column `id` of the subquery of the SubLink in whose test this stands.
+    Sublink,
     /// Column `id & 0xffff` of the `id >> 16`th sub-select of an UPDATE's multi-assignments.
     MultiExpr,
 }

@@ -319,6 +319,10 @@ pub struct SetOperationStmt {
     pub left: SetOperationTree,
     pub right: SetOperationTree,
     pub columns: Vec<ColumnInfo>,
+    /// The columns of each branch brought to those types: expressions over variables of the branch, or of
+    /// the leftmost branch of a nested operation.
+    pub left_columns: Vec<Expression>,
+    pub right_columns: Vec<Expression>,
     /// Empty for UNION ALL.
     pub group_clauses: Vec<SortGroupClause>,
 }

@@ -18,17 +18,24 @@ use super::quote;
 pub struct Deparser<'a> {
     statement: &'a PlannedStatement,
     pub facts: &'a dyn CatalogFacts,
-    /// Columns are shown with their table's name.
-    prefixed: bool,
+    /// Columns are shown with their table's name: set for each line, as the lines differ in it.
+    pub prefixed: bool,
+    /// Of each entry of the range table, all different.
+    names: Vec<String>,
     /// Plans from the top to the one being printed.
     path: Vec<&'a Plan>,
     io: IoSettings,
 }
 
 impl<'a> Deparser<'a> {
-    pub fn new(statement: &'a PlannedStatement, facts: &'a dyn CatalogFacts, verbose: bool) -> Self {
-        let prefixed = statement.range_table.len() > 1 || verbose;
-        Self { statement, facts, prefixed, path: Vec::new(), io: IoSettings::default() }
+    pub fn new(statement: &'a PlannedStatement, facts: &'a dyn CatalogFacts) -> Self {
+        let names = relation_names(statement);
+        Self { statement, facts, prefixed: false, names, path: Vec::new(), io: IoSettings::default() }
+    }
+
+    /// What a relation of the range table is called in this plan.
+    pub fn relation_name(&self, relid: u32) -> String {
+        self.names.get(relid as usize - 1).map(|name| quote(name)).unwrap_or_default()
     }
 
     pub fn enter(&mut self, plan: &'a Plan) {
@@ -53,14 +60,18 @@ impl<'a> Deparser<'a> {
         Ok(if texts.len() == 1 { texts.concat() } else { format!("({})", texts.join(" AND ")) })
     }
 
-    /// A column of an input, for sort and group keys.
-    pub fn input_column(&self, input: &Plan, column: usize) -> Result<String> {
-        let Some(target) = input.target_list.get(column - 1) else { return Ok(String::new()) };
-        let text = self.expression(&target.expr, Some(input))?;
-        let plain = matches!(target.expr, Expression::Var(_)) && !text.starts_with('(');
-        let call = matches!(target.expr, Expression::FuncExpr(_) | Expression::Aggref(_));
-        let wrapped = text.starts_with('(') && text.ends_with(')');
-        Ok(if plain || wrapped || call { text } else { format!("({text})") })
+    /// A column of a plan's target list, for sort and group keys.
+    pub fn column_of(&self, plan: &Plan, column: usize) -> Result<String> {
+        match plan.target_list.get(column - 1) {
+            Some(target) => self.expression(&target.expr, Some(plan)),
+            None => Ok(String::new()),
+        }
+    }
+
+    /// What a variable of an input stands for: an expression of its own goes into parentheses.
+    fn followed(&self, expr: &Expression, plan: Option<&Plan>) -> Result<String> {
+        let text = self.expression(expr, plan)?;
+        Ok(if matches!(expr, Expression::Var(_)) { text } else { format!("({text})") })
     }
 
     fn variable(&self, var: &Var, plan: Option<&Plan>) -> Result<String> {
@@ -69,7 +80,7 @@ impl<'a> Deparser<'a> {
             (INNER_VAR, Some(plan)) => plan.children().get(1).copied(),
             (INDEX_VAR, Some(Plan { node: PlanNode::IndexOnlyScan(scan), .. })) => {
                 return match scan.index_target_list.get(var.varattno as usize - 1) {
-                    Some(column) => self.expression(column, plan),
+                    Some(column) => self.followed(column, plan),
                     None => Ok(String::new()),
                 };
             }
@@ -78,12 +89,7 @@ impl<'a> Deparser<'a> {
         if matches!(var.varno, OUTER_VAR | INNER_VAR) {
             let target = input.and_then(|input| input.target_list.get(var.varattno as usize - 1));
             return match target {
-                Some(target) => {
-                    let text = self.expression(&target.expr, input)?;
-                    let simple = matches!(target.expr, Expression::Var(_) | Expression::Const(_))
-                        || text.ends_with(')');
-                    Ok(if simple { text } else { format!("({text})") })
-                }
+                Some(target) => self.followed(&target.expr, input),
                 None => Ok(String::new()),
             };
         }
@@ -110,7 +116,7 @@ impl<'a> Deparser<'a> {
                 }
             }
         };
-        Ok(if self.prefixed { format!("{}.{column}", quote(&entry.eref.name)) } else { column })
+        Ok(if self.prefixed { format!("{}.{column}", self.relation_name(var.varno)) } else { column })
     }
 
     /// What a parameter stands for: an outer column of a nested loop, an init plan, an argument.
@@ -321,6 +327,43 @@ impl<'a> Deparser<'a> {
             _ => format!("'{}'::{name}", text.replace('\'', "''")),
         })
     }
+}
+
+/// Names for the relations that the plan reads or changes, numbered where they would be the same
+/// (`set_rtable_names`).
+fn relation_names(statement: &PlannedStatement) -> Vec<String> {
+    fn note(plan: &Plan, used: &mut Vec<u32>) {
+        match &plan.node {
+            PlanNode::SeqScan { scan_relid }
+            | PlanNode::TidScan { scan_relid, .. }
+            | PlanNode::SubqueryScan { scan_relid, .. }
+            | PlanNode::FunctionScan { scan_relid, .. }
+            | PlanNode::ValuesScan { scan_relid, .. } => used.push(*scan_relid),
+            PlanNode::IndexScan(scan) => used.push(scan.scan_relid),
+            PlanNode::IndexOnlyScan(scan) => used.push(scan.scan_relid),
+            PlanNode::ModifyTable(modify) => used.push(modify.result_relation),
+            _ => {}
+        }
+        plan.children().into_iter().for_each(|child| note(child, used));
+    }
+    let mut used = Vec::new();
+    note(&statement.plan, &mut used);
+    statement.subplans.iter().for_each(|plan| note(plan, &mut used));
+    let mut names: Vec<String> = Vec::with_capacity(statement.range_table.len());
+    let mut taken: Vec<String> = Vec::new();
+    for (at, entry) in statement.range_table.iter().enumerate() {
+        let wanted = &entry.eref.name;
+        if !used.contains(&(at as u32 + 1)) {
+            names.push(wanted.clone());
+            continue;
+        }
+        let numbered = (1..).map(|number| format!("{wanted}_{number}"));
+        let name = std::iter::once(wanted.clone()).chain(numbered).find(|name| !taken.contains(name));
+        let name = name.unwrap_or_default();
+        taken.push(name.clone());
+        names.push(name);
+    }
+    names
 }
 
 fn init_plan_name(plan: &Plan, id: u32) -> Option<String> {

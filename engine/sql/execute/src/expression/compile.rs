@@ -13,6 +13,7 @@ use kokkiri_types::{Column, PhysicalType, Selection, Value, ValueRef, array, com
 
 use super::evaluate::{CompiledSubPlan, Program};
 use super::steps::{CallInfo, Operand, Step, StepKind};
+use crate::cross_type::cross_type;
 
 /// How values of a type travel.
 pub fn physical_of(type_oid: Oid) -> PhysicalType {
@@ -288,6 +289,27 @@ impl<'s> Compiler<'s> {
                 self.step(StepKind::NullTest { arg, is_null: test.is_null, out }, selection);
                 Ok(Operand::Register(out))
             }
+            Expression::RowCompareExpr(row) => {
+                let mut pairs = Vec::with_capacity(row.left.len());
+                for ((left, right), collation) in row.left.iter().zip(&row.right).zip(&row.inputcollids) {
+                    let (left_type, right_type) = (left.result_type(), right.result_type());
+                    let cross =
+                        if left_type == right_type { None } else { cross_type(left_type, right_type)? };
+                    let compare = match cross {
+                        Some(cross) => cross.column,
+                        None => compare::comparator(left_type, *collation)?,
+                    };
+                    pairs.push((
+                        self.expression(left, selection)?,
+                        self.expression(right, selection)?,
+                        compare,
+                    ));
+                }
+                let out = self.register(PhysicalType::Bool);
+                let pairs = pairs.into_boxed_slice();
+                self.step(StepKind::RowCompare { pairs, compare: row.compare, out }, selection);
+                Ok(Operand::Register(out))
+            }
             Expression::BooleanTest(test) => {
                 let arg = self.expression(&test.arg, selection)?;
                 let out = self.register(PhysicalType::Bool);
@@ -435,10 +457,10 @@ impl<'s> Compiler<'s> {
         let physical = match subplan.kind {
             SubLinkType::Expr => physical_of(subplan.first_column.0),
             SubLinkType::Array => PhysicalType::Varlena,
-            SubLinkType::Exists | SubLinkType::Any | SubLinkType::All => PhysicalType::Bool,
-            SubLinkType::RowCompare | SubLinkType::Cte => {
-                return Err(Error::not_supported("this kind of subquery"));
+            SubLinkType::Exists | SubLinkType::Any | SubLinkType::All | SubLinkType::RowCompare => {
+                PhysicalType::Bool
             }
+            SubLinkType::Cte => return Err(Error::not_supported("this kind of subquery")),
         };
         let probes = match (&subplan.testexpr, subplan.use_hash_table) {
             (Some(test), true) => self.probes(test, &subplan.param_ids)?,

@@ -3,7 +3,7 @@
 use std::cmp::Ordering;
 use std::collections::HashMap;
 
-use kokkiri_analyze::tree::{BoolTest, ParamKind, SubLinkType};
+use kokkiri_analyze::tree::{BoolTest, ParamKind, RowCompareType, SubLinkType};
 use kokkiri_functions::CallContext;
 use kokkiri_functions::system::text_form;
 use kokkiri_primitives::{Error, Oid, Result};
@@ -212,9 +212,22 @@ impl CompiledSubPlan {
                 Ok(Value::from(array::build_vector(array::element_info(self.element)?, &values)?))
             }
             SubLinkType::Any | SubLinkType::All => self.quantified(context, input, row, total),
-            SubLinkType::RowCompare | SubLinkType::Cte => {
-                Err(Error::internal("this kind of subquery was not compiled"))
+            SubLinkType::RowCompare => {
+                let Some(values) = context.only_row(self.plan_id, &self.changed())? else {
+                    return Ok(Value::Null);
+                };
+                for (id, value) in self.columns.iter().zip(values) {
+                    context.set_parameter(*id, value);
+                }
+                let Some(test) = &mut self.test else {
+                    return Err(Error::internal("a compared subquery has a test"));
+                };
+                let mut selection = Selection::default();
+                selection.set_none(total);
+                selection.push(row);
+                Ok(test.evaluate(context, input, &selection)?.get(row).to_value())
             }
+            SubLinkType::Cte => Err(Error::internal("this kind of subquery was not compiled")),
         }
     }
 
@@ -450,6 +463,35 @@ fn run_step(
             out.reset(PhysicalType::Bool, rows);
             let values = out.values_mut::<bool>();
             selections[chosen].for_each(|row| values[row] = arg.is_null(row) == *is_null);
+            Ok(())
+        }
+        StepKind::RowCompare { pairs, compare, out } => {
+            let (lower, upper) = registers.split_at_mut(*out);
+            let out = &mut upper[0];
+            out.reset(PhysicalType::Bool, rows);
+            selections[chosen].for_each(|row| {
+                let mut order = Some(Ordering::Equal);
+                for (left, right, compare) in pairs {
+                    let (left, right) =
+                        (column(*left, input, lower).get(row), column(*right, input, lower).get(row));
+                    order = (!left.is_null() && !right.is_null()).then(|| compare(left, right));
+                    if order != Some(Ordering::Equal) {
+                        break;
+                    }
+                }
+                match order {
+                    None => out.set_null(row),
+                    Some(order) => {
+                        let holds = match compare {
+                            RowCompareType::Lt => order.is_lt(),
+                            RowCompareType::Le => order.is_le(),
+                            RowCompareType::Ge => order.is_ge(),
+                            RowCompareType::Gt => order.is_gt(),
+                        };
+                        out.set(row, ValueRef::Bool(holds));
+                    }
+                }
+            });
             Ok(())
         }
         StepKind::BooleanTest { arg, test, out } => {

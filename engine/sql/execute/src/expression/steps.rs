@@ -1,6 +1,6 @@
 //! Steps of a compiled expression.
 
-use kokkiri_analyze::tree::{BoolTest, ParamKind};
+use kokkiri_analyze::tree::{BoolTest, ParamKind, RowCompareType};
 use kokkiri_functions::Builtin;
 use kokkiri_primitives::Oid;
 use kokkiri_types::compare::Comparator;
@@ -119,6 +119,12 @@ pub enum StepKind {
         array: Operand,
         elements: Option<Vec<Value>>,
         use_or: bool,
+        out: usize,
+    },
+    /// `(a, b) < (c, d)`: the first pair that differs decides; a null before that leaves it open.
+    RowCompare {
+        pairs: Box<[(Operand, Operand, Comparator)]>,
+        compare: RowCompareType,
         out: usize,
     },
     CoerceViaIo {

@@ -16,6 +16,7 @@ use kokkiri_types::compare::comparator;
 use kokkiri_types::{Batch, PhysicalType};
 
 use super::aggregate::{Aggregate, Call, GroupKey, OrderedInput};
+use super::append::Append;
 use super::function_scan::{FunctionScan, Source, SubqueryScan, ValuesScan};
 use super::hash_join::{Hash as HashOperator, HashJoin as HashJoinOperator, Key as HashKey};
 use super::index_scan::{IndexScan as IndexScanOperator, Key as IndexKey, KeyTest};
@@ -28,10 +29,11 @@ use super::modify_table::ModifyTable as ModifyOperator;
 use super::nest_loop::NestLoop as NestLoopOperator;
 use super::result::{ProjectSet, ResultNode as ResultOperator, SetItem, set_function};
 use super::scan::{Fetched, Growth, SeqScan, TidScan};
+use super::set_op::SetOp as SetOpOperator;
 use super::sort::{Key as SortKeyOf, Sort};
 use super::target::{checks, foreign_keys, target_indexes};
 use super::unique::Unique;
-use super::{Node, Operator};
+use super::{Node, Operator, RECHECK_PARAMETER};
 use crate::context::Context;
 use crate::cross_type::cross_type;
 use crate::expression::compile::{FunctionNames, physical_of};
@@ -44,8 +46,8 @@ pub struct Builder<'a> {
     pub facts: &'a dyn CatalogFacts,
     pub statement: &'a PlannedStatement,
     pub names: Arc<dyn FunctionNames>,
-    /// The table for which rows are evaluated again: its scans return just the row at hand.
-    pub recheck: Option<u32>,
+    /// Tables for which rows are evaluated again: their scans return just the version at hand.
+    pub recheck: &'a [u32],
 }
 
 /// Types of a plan's columns.
@@ -57,7 +59,17 @@ impl Builder<'_> {
     pub fn build(&self, plan: &Plan) -> Result<Node> {
         stack::check_depth()?;
         let operator = self.operator(plan)?;
-        Ok(Node::new(plan.id, plan.parameters.clone(), operator))
+        let mut parameters = plan.parameters.clone();
+        if !self.recheck.is_empty() {
+            parameters.push(RECHECK_PARAMETER);
+        }
+        Ok(Node::new(plan.id, parameters, operator))
+    }
+
+    /// A builder of the same plan for rows to be evaluated again.
+    fn for_recheck<'b>(&'b self, pinned: &'b [u32]) -> Builder<'b> {
+        let names = Arc::clone(&self.names);
+        Builder { facts: self.facts, statement: self.statement, names, recheck: pinned }
     }
 
     fn input_scope(&self) -> Scope {
@@ -162,12 +174,20 @@ impl Builder<'_> {
                     .collect::<Result<_>>()?;
                 Ok(Box::new(Unique { input: self.build(input)?, columns, last: None }))
             }
-            PlanNode::Limit { input, offset, count } => {
+            PlanNode::Limit { input, offset, count, ties } => {
+                let ties = ties
+                    .iter()
+                    .map(|column| {
+                        let type_oid = input.target_list[column.column - 1].expr.result_type();
+                        Ok((column.column - 1, comparator(type_oid, column.collation)?))
+                    })
+                    .collect::<Result<Vec<_>>>()?;
                 let scope = self.input_scope();
                 let compile = |expr: &Option<Expression>| {
                     expr.as_ref().map(|expr| Compiler::compile(&scope, expr)).transpose()
                 };
-                let input = match (&input.node, constant_limit(offset, count)) {
+                let bound = constant_limit(offset, count).filter(|_| ties.is_empty());
+                let input = match (&input.node, bound) {
                     // A sort below a known limit need not keep more.
                     (PlanNode::Sort { input: sorted, keys }, Some(bound)) => {
                         let mut sort = self.sort(sorted, keys)?;
@@ -180,13 +200,38 @@ impl Builder<'_> {
                     input,
                     offset: compile(offset)?,
                     count: compile(count)?,
+                    ties,
+                    last: None,
                     remaining: None,
                 }))
             }
             PlanNode::LockRows { input, row_marks } => self.lock_rows(input, row_marks),
             PlanNode::ModifyTable(modify) => self.modify_table(plan, modify),
-            PlanNode::Append { .. } | PlanNode::SetOp(_) => Err(Error::not_supported("a set operation")),
+            PlanNode::Append { inputs } => {
+                let inputs = inputs.iter().map(|input| self.build(input)).collect::<Result<_>>()?;
+                Ok(Box::new(Append { inputs, current: 0 }))
+            }
+            PlanNode::SetOp(set_op) => self.set_op(set_op),
         }
+    }
+
+    fn set_op(&self, set_op: &SetOp) -> Result<Box<dyn Operator>> {
+        let columns = set_op.columns.iter().enumerate().map(|(at, column)| {
+            let type_oid = set_op.left.target_list[column.column - 1].expr.result_type();
+            // A hashed operation has no order of its own: any total one tells equal rows from others.
+            let order = set_op.sort_keys.get(at);
+            Ok(SortKeyOf {
+                column: column.column - 1,
+                type_oid,
+                compare: comparator(type_oid, column.collation)?,
+                descending: order.is_some_and(|key| key.descending),
+                nulls_first: order.is_some_and(|key| key.nulls_first),
+            })
+        });
+        let keys = columns.collect::<Result<_>>()?;
+        let inputs = (self.build(&set_op.left)?, self.build(&set_op.right)?);
+        let types = types_of(&set_op.left);
+        Ok(Box::new(SetOpOperator::new(inputs, set_op.command, set_op.strategy, keys, types)))
     }
 
     fn sort(&self, input: &Plan, keys: &[SortKey]) -> Result<Sort> {
@@ -240,8 +285,8 @@ impl Builder<'_> {
         let quals: Vec<Expression> = extra.iter().chain(&plan.qual).cloned().collect();
         let filter = Filter::compile(&scope, &quals)?;
         let projection = Projection::compile(&scope, &plan.target_list, width)?;
-        if self.recheck == Some(relid) {
-            return Ok(Box::new(RecheckScan { relation, fetched, filter, projection, done: false }));
+        if self.recheck.contains(&relid) {
+            return Ok(Box::new(RecheckScan { relid, relation, fetched, filter, projection, done: false }));
         }
         Ok(Box::new(SeqScan {
             relation,
@@ -256,7 +301,7 @@ impl Builder<'_> {
     }
 
     fn tid_scan(&self, plan: &Plan, relid: u32, tid_quals: &[Expression]) -> Result<Box<dyn Operator>> {
-        if self.recheck == Some(relid) {
+        if self.recheck.contains(&relid) {
             return self.seq_scan(plan, relid, tid_quals);
         }
         let relation = Arc::clone(&self.table(relid)?.relation);
@@ -302,7 +347,7 @@ impl Builder<'_> {
         direction: ScanDirection,
         only: Option<&[Expression]>,
     ) -> Result<Box<dyn Operator>> {
-        if self.recheck == Some(relid) {
+        if self.recheck.contains(&relid) {
             let restored = restore_index_columns(plan, only);
             return self.seq_scan(&restored, relid, original);
         }
@@ -662,22 +707,23 @@ impl Builder<'_> {
         let mut marks = Vec::new();
         for mark in row_marks {
             let mode = match mark.mark_type {
-                RowMarkType::Exclusive => RowLockMode::Exclusive,
-                RowMarkType::NoKeyExclusive => RowLockMode::NoKeyExclusive,
-                RowMarkType::Share => RowLockMode::Share,
-                RowMarkType::KeyShare => RowLockMode::KeyShare,
-                RowMarkType::Reference | RowMarkType::Copy => continue,
+                RowMarkType::Exclusive => Some(RowLockMode::Exclusive),
+                RowMarkType::NoKeyExclusive => Some(RowLockMode::NoKeyExclusive),
+                RowMarkType::Share => Some(RowLockMode::Share),
+                RowMarkType::KeyShare => Some(RowLockMode::KeyShare),
+                RowMarkType::Reference | RowMarkType::Copy => None,
             };
-            let recheck = Builder { recheck: Some(mark.relid), names: Arc::clone(&self.names), ..*self };
             marks.push(Mark {
+                relid: mark.relid,
                 relation: Arc::clone(&self.table(mark.relid)?.relation),
                 mode,
                 policy: mark.wait_policy,
                 ctid_column: mark.ctid_column.ok_or_else(|| Error::internal("a row mark has no ctid"))? - 1,
-                recheck: Some(recheck.build(input)?),
             });
         }
-        Ok(Box::new(LockRows { input: self.build(input)?, marks }))
+        let pinned: Vec<u32> = row_marks.iter().map(|mark| mark.relid).collect();
+        let recheck = self.for_recheck(&pinned).build(input)?;
+        Ok(Box::new(LockRows { input: self.build(input)?, marks, recheck }))
     }
 
     fn modify_table(&self, plan: &Plan, modify: &ModifyTable) -> Result<Box<dyn Operator>> {
@@ -710,14 +756,17 @@ impl Builder<'_> {
         let recheck = match modify.operation {
             CommandType::Insert => None,
             _ => {
-                let builder = Builder {
-                    recheck: Some(modify.result_relation),
-                    names: Arc::clone(&self.names),
-                    ..*self
-                };
+                let others = modify.row_marks.iter().map(|mark| mark.relid);
+                let pinned: Vec<u32> = others.chain([modify.result_relation]).collect();
+                let builder = self.for_recheck(&pinned);
                 Some(builder.build(&modify.input)?)
             }
         };
+        let mut partners = Vec::new();
+        for mark in &modify.row_marks {
+            let column = mark.ctid_column.ok_or_else(|| Error::internal("a row mark has no ctid"))?;
+            partners.push((mark.relid, column - 1));
+        }
         Ok(Box::new(ModifyOperator {
             operation: modify.operation,
             input: self.build(&modify.input)?,
@@ -728,6 +777,8 @@ impl Builder<'_> {
             checks: checks(&entry, &row_scope, &table_types)?,
             foreign_keys: foreign_keys(self.facts, &entry, modify.operation)?,
             relation,
+            relid: modify.result_relation,
+            partners,
             returning,
             input_types,
             table_types,
@@ -780,6 +831,7 @@ fn restore_index_columns(plan: &Plan, only: Option<&[Expression]>) -> Plan {
 
 /// The one version of a row that a plan is evaluated for again.
 struct RecheckScan {
+    relid: u32,
     relation: Arc<Relation>,
     fetched: Fetched,
     filter: Filter,
@@ -792,8 +844,12 @@ impl Operator for RecheckScan {
         use kokkiri_access::heap::{Heap, TupleFetch};
         use kokkiri_transaction::Visibility;
         out.selection.set_all(0);
-        let Some(tid) = context.state.recheck_tid.filter(|_| !self.done) else { return Ok(()) };
-        self.done = true;
+        if std::mem::replace(&mut self.done, true) {
+            return Ok(());
+        }
+        let versions = &context.state.recheck;
+        let found = versions.iter().find(|(relid, _)| *relid == self.relid).and_then(|(_, tid)| *tid);
+        let Some(tid) = found else { return Ok(()) };
         let heap = Heap::new(&self.relation, context.transaction);
         let mut batch = Batch::default();
         crate::row_store::prepare(&mut batch, &self.fetched.types);

@@ -1,6 +1,9 @@
 //! LIMIT and OFFSET.
 
+use std::cmp::Ordering;
+
 use kokkiri_primitives::{Error, Result, SqlState};
+use kokkiri_types::compare::Comparator;
 use kokkiri_types::{Batch, Value};
 
 use super::{Node, Operator};
@@ -11,6 +14,10 @@ pub struct Limit {
     pub input: Node,
     pub offset: Option<Program>,
     pub count: Option<Program>,
+    /// WITH TIES: columns (from zero) in which further rows may equal the last one.
+    pub ties: Vec<(usize, Comparator)>,
+    /// The last row's values of those columns, once it has gone out.
+    pub last: Option<Vec<Value>>,
     /// Rows still to be skipped and returned, once computed.
     pub remaining: Option<(u64, u64)>,
 }
@@ -72,11 +79,35 @@ impl Operator for Limit {
             }
         }
         self.remaining = Some((skip, left));
+        if self.ties.is_empty() || left > 0 {
+            return Ok(());
+        }
+        if !out.is_empty() {
+            let row = out.selection.nth(out.len() - 1);
+            self.last = Some(self.ties.iter().map(|(at, _)| out.columns[*at].get(row).to_value()).collect());
+        } else if let Some(last) = &self.last {
+            self.input.next(context, 1, out)?;
+            let ties = &self.ties;
+            let columns = &out.columns;
+            out.selection.retain(|row| {
+                ties.iter().zip(last).all(|((at, compare), value)| {
+                    let new = columns[*at].get(row);
+                    match (new.is_null(), value.is_null()) {
+                        (false, false) => compare(new, value.as_ref()) == Ordering::Equal,
+                        (one, other) => one == other,
+                    }
+                })
+            });
+            if out.is_empty() {
+                self.last = None;
+            }
+        }
         Ok(())
     }
 
     fn rescan(&mut self, context: &mut Context<'_>, changed: &[u32]) -> Result<()> {
         self.remaining = None;
+        self.last = None;
         self.input.rescan(context, changed)
     }
 

@@ -9,33 +9,42 @@ use kokkiri_primitives::{Error, Result, SqlState};
 use kokkiri_transaction::WaitPolicy;
 use kokkiri_types::{Batch, ValueRef};
 
-use super::modify_table::lock_latest;
+use super::modify_table::{evaluate_again, lock_latest};
 use super::{Node, Operator};
 use crate::context::Context;
 
-/// A table whose rows are locked.
+/// A table whose rows are locked, or only remembered.
 pub struct Mark {
+    pub relid: u32,
     pub relation: Arc<Relation>,
-    pub mode: RowLockMode,
+    /// `None`: the row is not locked, but stays the same when the plan is evaluated again.
+    pub mode: Option<RowLockMode>,
     pub policy: LockWaitPolicy,
     /// Column of the input holding the ctid, from zero.
     pub ctid_column: usize,
-    /// Evaluates the plan for a newer version of the row.
-    pub recheck: Option<Node>,
 }
 
 pub struct LockRows {
     pub input: Node,
     pub marks: Vec<Mark>,
+    /// Evaluates the plan for newer versions of the rows.
+    pub recheck: Node,
 }
 
 impl LockRows {
     /// Locks the only row of `batch`; false if it is to be passed over.
     fn lock(&mut self, context: &mut Context<'_>, batch: &mut Batch) -> Result<bool> {
         let row = batch.selection.nth(0);
-        for mark in &mut self.marks {
+        let mut versions = Vec::with_capacity(self.marks.len());
+        let mut changed = false;
+        for mark in &self.marks {
             let ValueRef::Tid(tid) = batch.columns[mark.ctid_column].get(row) else {
                 // The null-extended side of an outer join has nothing to lock.
+                versions.push((mark.relid, None));
+                continue;
+            };
+            let Some(mode) = mark.mode else {
+                versions.push((mark.relid, Some(tid)));
                 continue;
             };
             let relation = Arc::clone(&mark.relation);
@@ -45,9 +54,9 @@ impl LockRows {
                 LockWaitPolicy::Skip => WaitPolicy::Skip,
                 LockWaitPolicy::Error => WaitPolicy::NoWait,
             };
-            let wanted = RowLock { mode: mark.mode, policy, follow_updates: true };
+            let wanted = RowLock { mode, policy, follow_updates: true };
             match heap.lock_row(tid, wanted)? {
-                Ok(()) => {}
+                Ok(()) => versions.push((mark.relid, Some(tid))),
                 Err(Unchanged::WouldBlock) if mark.policy == LockWaitPolicy::Skip => return Ok(false),
                 Err(Unchanged::WouldBlock) => {
                     return Err(Error::new(
@@ -57,24 +66,18 @@ impl LockRows {
                 }
                 Err(Unchanged::SelfModified { .. }) => return Ok(false),
                 Err(unchanged) => {
-                    let Some(latest) = lock_latest(context, &heap, unchanged, mark.mode, policy)? else {
+                    let Some(latest) = lock_latest(context, &heap, unchanged, mode, policy)? else {
                         return Ok(false);
                     };
-                    let Some(recheck) = &mut mark.recheck else {
-                        return Err(Error::not_supported("locking a concurrently updated row of this plan"));
-                    };
-                    context.state.recheck_tid = Some(latest);
-                    let result = recheck.rescan(context, &[]).and_then(|()| recheck.next(context, 1, batch));
-                    context.state.recheck_tid = None;
-                    result?;
-                    if batch.is_empty() {
-                        return Ok(false);
-                    }
-                    return Ok(true);
+                    versions.push((mark.relid, Some(latest)));
+                    changed = true;
                 }
             }
         }
-        Ok(true)
+        if changed {
+            evaluate_again(&mut self.recheck, context, versions, batch)?;
+        }
+        Ok(!batch.is_empty())
     }
 }
 

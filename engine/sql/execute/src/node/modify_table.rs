@@ -18,7 +18,7 @@ use kokkiri_transaction::{Visibility, WaitPolicy};
 use kokkiri_types::{BATCH_ROWS, Batch, PhysicalType, Value, ValueRef};
 
 use super::target::{WrittenRow, enter_row};
-use super::{Node, Operator};
+use super::{Node, Operator, RECHECK_PARAMETER};
 use crate::constraint::{Checks, ForeignKeys, describe_key};
 use crate::context::Context;
 use crate::expression::{Filter, Program, Projection};
@@ -35,6 +35,10 @@ pub struct TargetIndex {
 pub struct ModifyTable {
     pub operation: CommandType,
     pub relation: Arc<Relation>,
+    pub relid: u32,
+    /// The other tables of the plan, with the columns of the input (from zero) that say which row of theirs
+    /// goes with the target's.
+    pub partners: Vec<(u32, usize)>,
     pub input: Node,
     /// Evaluates the plan for one row of the target table.
     pub recheck: Option<Node>,
@@ -99,7 +103,12 @@ impl ModifyTable {
         enter_row(context, heap, &mut self.indexes, &mut self.scratch, &written)
     }
 
-    fn update_row(&mut self, context: &mut Context<'_>, mut tid: ItemPointer) -> Result<Option<ItemPointer>> {
+    fn update_row(
+        &mut self,
+        context: &mut Context<'_>,
+        mut tid: ItemPointer,
+        partners: &[(u32, Option<ItemPointer>)],
+    ) -> Result<Option<ItemPointer>> {
         let relation = Arc::clone(&self.relation);
         let heap = Heap::new(&relation, context.transaction);
         loop {
@@ -143,7 +152,7 @@ impl ModifyTable {
             match self.follow(context, &heap, unchanged, RowLockMode::NoKeyExclusive)? {
                 Latest::Gone => return Ok(None),
                 Latest::Row(latest) => {
-                    if !self.recheck_row(context, latest)? {
+                    if !self.recheck_row(context, latest, partners)? {
                         return Ok(None);
                     }
                     tid = latest;
@@ -152,7 +161,12 @@ impl ModifyTable {
         }
     }
 
-    fn delete_row(&mut self, context: &mut Context<'_>, mut tid: ItemPointer) -> Result<bool> {
+    fn delete_row(
+        &mut self,
+        context: &mut Context<'_>,
+        mut tid: ItemPointer,
+        partners: &[(u32, Option<ItemPointer>)],
+    ) -> Result<bool> {
         let relation = Arc::clone(&self.relation);
         let heap = Heap::new(&relation, context.transaction);
         loop {
@@ -172,7 +186,7 @@ impl ModifyTable {
             match self.follow(context, &heap, unchanged, RowLockMode::Exclusive)? {
                 Latest::Gone => return Ok(false),
                 Latest::Row(latest) => {
-                    if !self.recheck_row(context, latest)? {
+                    if !self.recheck_row(context, latest, partners)? {
                         return Ok(false);
                     }
                     tid = latest;
@@ -194,15 +208,19 @@ impl ModifyTable {
     }
 
     /// Evaluates the plan for one version of a row; the new values are then in `self.row`.
-    fn recheck_row(&mut self, context: &mut Context<'_>, tid: ItemPointer) -> Result<bool> {
+    fn recheck_row(
+        &mut self,
+        context: &mut Context<'_>,
+        tid: ItemPointer,
+        partners: &[(u32, Option<ItemPointer>)],
+    ) -> Result<bool> {
         let Some(recheck) = &mut self.recheck else {
             return Err(Error::internal("the plan of a modification can't be evaluated again"));
         };
-        context.state.recheck_tid = Some(tid);
+        let mut versions: Vec<(u32, Option<ItemPointer>)> = partners.to_vec();
+        versions.push((self.relid, Some(tid)));
         let mut batch = Batch::default();
-        let result = recheck.rescan(context, &[]).and_then(|()| recheck.next(context, 1, &mut batch));
-        context.state.recheck_tid = None;
-        result?;
+        evaluate_again(recheck, context, versions, &mut batch)?;
         if batch.is_empty() {
             return Ok(false);
         }
@@ -264,6 +282,15 @@ impl ModifyTable {
         Ok(())
     }
 
+    /// Which rows of the other tables a row of the input was joined from.
+    fn partners_of(&self, batch: &Batch, row: usize) -> Vec<(u32, Option<ItemPointer>)> {
+        let version = |column: usize| match batch.columns[column].get(row) {
+            ValueRef::Tid(tid) => Some(tid),
+            _ => None,
+        };
+        self.partners.iter().map(|(relid, column)| (*relid, version(*column))).collect()
+    }
+
     fn modify_row(&mut self, context: &mut Context<'_>, batch: &Batch, row: usize) -> Result<()> {
         let ctid = |this: &Self| -> Result<ItemPointer> {
             let column = this.ctid_column.ok_or_else(|| Error::internal("ctid is missing from the plan"))?;
@@ -278,15 +305,15 @@ impl ModifyTable {
                 Some(self.insert_row(context)?)
             }
             CommandType::Update => {
-                let tid = ctid(self)?;
+                let (tid, partners) = (ctid(self)?, self.partners_of(batch, row));
                 self.take_row(batch, row);
-                self.update_row(context, tid)?
+                self.update_row(context, tid, &partners)?
             }
             CommandType::Delete => {
-                let tid = ctid(self)?;
+                let (tid, partners) = (ctid(self)?, self.partners_of(batch, row));
                 self.row.clear();
                 self.row.resize(self.table_types.len(), Value::Null);
-                self.delete_row(context, tid)?.then_some(tid)
+                self.delete_row(context, tid, &partners)?.then_some(tid)
             }
             _ => return Err(Error::internal("unexpected operation of a ModifyTable")),
         };
@@ -296,6 +323,20 @@ impl ModifyTable {
         }
         Ok(())
     }
+}
+
+/// Evaluates a plan for the given versions of its tables' rows alone (`EvalPlanQual`); the row that comes of
+/// it, if one does, is in `out`.
+pub fn evaluate_again(
+    recheck: &mut Node,
+    context: &mut Context<'_>,
+    versions: Vec<(u32, Option<ItemPointer>)>,
+    out: &mut Batch,
+) -> Result<()> {
+    context.state.recheck = versions;
+    let result = recheck.rescan(context, &[RECHECK_PARAMETER]).and_then(|()| recheck.next(context, 1, out));
+    context.state.recheck.clear();
+    result
 }
 
 /// Locks the newest version of a row; `None` if it is gone. An error at repeatable read.

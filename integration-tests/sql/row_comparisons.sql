@@ -1,0 +1,24 @@
+-- Rows compared with rows: by constants, columns and subqueries.
+create table r (a int, b int, c text);
+insert into r values (1, 2, 'x'), (1, 3, 'y'), (2, 1, 'z'), (2, null, 'n'), (null, 1, 'm');
+select (1, 2) = (1, 2), (1, 2) = (1, 3), (1, null) = (1, 2), (1, null) = (2, 2), row(1, 2) <> row(1, 3);
+select (1, 2) < (1, 3), (1, 2) < (2, 0), (2, 0) <= (1, 9), (1, 2) >= (1, 2), (1, null) < (2, 0), (1, null) < (1, 0);
+select c from r where (a, b) = (1, 3);
+select c from r where (a, b) > (1, 2) order by c;
+select c from r where (a, b) <> (1, 2) order by c;
+select c from r where (a, b) in ((1, 2), (2, 1)) order by c;
+select c from r where (a, b) not in ((1, 2), (2, 1)) order by c;
+select c from r where (a, b) in (select a, b from r where c < 'z') order by c;
+select c from r where (a, b) not in (select a, b from r where c = 'x') order by c;
+select c from r where (a, b) = (select 1, 2) order by c;
+select c from r where (a, b) < (select 2, 0) order by c;
+select c from r where (a, b) = any (select b, a from r) order by c;
+select c from r where (a, b) is null or (a, b) is not null order by c;
+select c from r where row(a, b) is distinct from row(1, 2) order by c;
+select c from r where (a, b, c) between (1, 2, 'a') and (2, 0, 'z') order by c;
+select (1, 2) = (1, 2, 3);
+select (1, 2) in (select 1);
+select (1, 'a') = (1, 2);
+select (1, 2) = (select 1, 2 union all select 3, 4);
+select (1, 2) ~ (1, 2);
+drop table r;
