@@ -54,6 +54,11 @@ impl RelationKind {
         matches!(self, Self::Table | Self::Index | Self::Sequence | Self::Toast | Self::MaterializedView)
     }
 
+    /// True if a sequential scan finds rows: a sequence has one.
+    pub fn has_rows(self) -> bool {
+        self.has_heap() || self == Self::Sequence
+    }
+
     /// True if rows are kept by a table access method: `RELKIND_HAS_TABLE_AM`.
     pub fn has_heap(self) -> bool {
         matches!(self, Self::Table | Self::Toast | Self::MaterializedView)

@@ -10,6 +10,7 @@ use kokkiri_types::io::IoSettings;
 use parking_lot::Mutex;
 
 use crate::random::Generator;
+use crate::system::sequence::SessionSequences;
 use crate::system::{Deparser, ServerState, SessionState};
 
 /// Who and where the session is.
@@ -26,6 +27,8 @@ pub struct SessionInfo {
     pub proc_number: Option<ProcNumber>,
     /// What `version()` answers.
     pub version: String,
+    /// What `currval` and its kin know.
+    pub sequences: Mutex<SessionSequences>,
     /// State of `random()`.
     pub random: Mutex<Generator>,
 }

@@ -7,6 +7,7 @@
 
 pub mod encoding;
 pub mod hooks;
+pub mod sequence;
 pub mod text_form;
 pub mod type_name;
 
@@ -34,6 +35,7 @@ pub(crate) const FILES: &[&[&[Builtin]]] = &[
     activity::LIST,
     control::LIST,
     describe::LIST,
+    sequence::LIST,
     session::LIST,
     size::LIST,
     statistics::LIST,

@@ -80,6 +80,7 @@ impl Session {
                 let checkpoint = || self.instance.checkpointer.request(CheckpointRequest::COMMAND);
                 let mut context = CommandContext {
                     view: self.view(),
+                    call: self.call_context(),
                     io: &self.io,
                     session_role: self.role,
                     in_transaction_block: self.block.is_block(),

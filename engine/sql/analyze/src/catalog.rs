@@ -240,6 +240,20 @@ impl<'a> Catalog<'a> {
         Ok((type_oid, typmod))
     }
 
+    /// The sequence of an identity column.
+    pub fn identity_sequence(self, relation: Oid, number: i16) -> Result<Oid> {
+        use kokkiri_catalog::dependency::{DependencyKind, ObjectAddress, class, dependents_of};
+        let missing = || error!(INTERNAL_ERROR, "no owned sequence found");
+        let Some(view) = self.view() else { return Err(missing()) };
+        let dependents = dependents_of(view, ObjectAddress::column(relation, number))?;
+        let owned = dependents.into_iter().find(|row| {
+            row.classid == class::RELATION
+                && row.objsubid == 0
+                && row.deptype == DependencyKind::Internal as u8
+        });
+        owned.map(|row| row.objid).ok_or_else(missing)
+    }
+
     pub fn category(self, type_oid: Oid) -> Result<(u8, bool)> {
         let entry = self.type_entry(type_oid)?;
         Ok((entry.category, entry.preferred))

@@ -111,6 +111,8 @@ pub enum ExpressionUse<'a> {
         column: &'a str,
         type_oid: Oid,
         typmod: i32,
+        /// USING was written.
+        explicit: bool,
     },
     /// A parameter of EXECUTE.
     ExecuteParameter {
@@ -201,17 +203,15 @@ fn expression_with(
             ExpressionUse::ExecuteParameter { .. } => Clause::ExecuteParameter,
             ExpressionUse::CopyWhere => Clause::CopyWhere,
         };
-        let location = expr.location();
         let value = analyzer.within(clause, |analyzer| analyzer.expression(expr))?;
         let value = match usage {
-            ExpressionUse::ColumnDefault { column, type_oid, typmod }
-            | ExpressionUse::AlterColumnTransform { column, type_oid, typmod } => {
+            ExpressionUse::ColumnDefault { column, type_oid, typmod } => {
                 let info = ColumnInfo { type_oid, typmod, collation: Oid::INVALID };
-                if clause == Clause::ColumnDefault {
-                    default_of_column(analyzer, value, column, info)?
-                } else {
-                    analyzer.coerce_for_assignment(value, column, info, location)?
-                }
+                default_of_column(analyzer, value, column, info)?
+            }
+            ExpressionUse::AlterColumnTransform { column, type_oid, typmod, explicit } => {
+                let info = ColumnInfo { type_oid, typmod, collation: Oid::INVALID };
+                transform_of_column(analyzer, value, column, info, explicit)?
             }
             ExpressionUse::CheckConstraint => analyzer.coerce_to_boolean(value, "CHECK")?,
             ExpressionUse::IndexPredicate => analyzer.coerce_to_boolean(value, "WHERE")?,
@@ -245,6 +245,66 @@ fn default_of_column(
             .at_location(location))
         }
     }
+}
+
+/// The expression of ALTER COLUMN TYPE, brought to the new type.
+fn transform_of_column(
+    analyzer: &mut Analyzer<'_>,
+    value: Expression,
+    column: &str,
+    info: ColumnInfo,
+    explicit: bool,
+) -> Result<Expression> {
+    let (context, form) = (coerce::CoercionContext::Assignment, CoercionForm::ImplicitCast);
+    let result =
+        analyzer.coerce_to_target(value, info.type_oid, info.typmod, context, form, Location::UNKNOWN)?;
+    result.ok_or_else(|| {
+        let shown = analyzer.catalog.type_name(info.type_oid);
+        if explicit {
+            return error!(
+                DATATYPE_MISMATCH,
+                "result of USING clause for column \"{column}\" cannot be cast automatically to type {shown}"
+            )
+            .hint("You might need to add an explicit cast.");
+        }
+        let typed = analyzer.catalog.type_name_with_typmod(info.type_oid, Some(info.typmod));
+        error!(DATATYPE_MISMATCH, "column \"{column}\" cannot be cast automatically to type {shown}").hint(
+            format!(
+                "You might need to specify \"USING {}::{typed}\".",
+                kokkiri_parse::quote_identifier(column)
+            ),
+        )
+    })
+}
+
+/// What a column of a table gets that no value is given for; a constant null if nothing.
+pub fn column_default(
+    view: &CatalogView<'_>,
+    io: &IoSettings,
+    relation: &RelationEntry,
+    number: i16,
+) -> Result<Expression> {
+    let mut analyzer = Analyzer::new(Catalog::View(view), io, Parameters::none());
+    let (expr, _) =
+        analyzer.nested(Scope::default(), |analyzer| analyzer.column_default(relation, number))?;
+    Ok(expr)
+}
+
+/// An analyzed expression brought to another type as an assignment does; `None` if there is no way.
+pub fn coerce_for_assignment(
+    view: &CatalogView<'_>,
+    io: &IoSettings,
+    expr: Expression,
+    type_oid: Oid,
+    typmod: i32,
+) -> Result<Option<Expression>> {
+    let mut analyzer = Analyzer::new(Catalog::View(view), io, Parameters::none());
+    let (context, form) = (coerce::CoercionContext::Assignment, CoercionForm::ImplicitCast);
+    let (expr, _) = analyzer.nested(Scope::default(), |analyzer| {
+        let coerced = analyzer.coerce_to_target(expr, type_oid, typmod, context, form, Location::UNKNOWN)?;
+        coerced.map(|expr| analyzer.with_collations(expr)).transpose()
+    })?;
+    Ok(expr)
 }
 
 fn execute_parameter(analyzer: &mut Analyzer<'_>, value: Expression, type_oid: Oid) -> Result<Expression> {

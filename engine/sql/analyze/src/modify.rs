@@ -288,7 +288,10 @@ impl Analyzer<'_> {
         let index = number as usize - 1;
         let attribute = &entry.relation.tuple_desc.attributes()[index];
         if attribute.identity != 0 {
-            return Err(not_supported("identity column", Location::UNKNOWN));
+            let sequence = self.catalog.identity_sequence(entry.oid, number)?;
+            let next = Expression::NextValue(NextValueExpr { sequence, type_oid: oid::INT8 });
+            let column = column_of(attribute, Location::UNKNOWN);
+            return self.coerce_for_assignment(next, &column.name, column.info, Location::UNKNOWN);
         }
         if attribute.generated != 0 {
             return Err(not_supported("generated column", Location::UNKNOWN));

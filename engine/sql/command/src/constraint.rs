@@ -117,6 +117,8 @@ pub struct NewNotNull {
     pub name: Option<String>,
     pub column: i16,
     pub no_inherit: bool,
+    /// False for NOT VALID: old rows may have nulls yet.
+    pub validated: bool,
 }
 
 /// Makes NOT NULL constraints of columns that are marked so already or are marked now.
@@ -145,6 +147,7 @@ pub fn create_not_null(
         let oid = context.view.new_oid(Lookup::ConstraintByOid)?;
         let row = PgConstraint {
             connoinherit: new.no_inherit,
+            convalidated: new.validated,
             ..row(table, oid, &chosen, ConstraintKind::NotNull, &[new.column])
         };
         insert(context, row)?;

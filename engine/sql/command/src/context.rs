@@ -3,13 +3,18 @@
 use std::sync::Arc;
 
 use kokkiri_catalog::view::CatalogView;
+use kokkiri_execute::catalog::ViewFacts;
+use kokkiri_execute::context::Environment;
+use kokkiri_functions::CallContext;
 use kokkiri_primitives::{Error, Oid, Result, error};
-use kokkiri_transaction::{Cluster, Transaction};
+use kokkiri_transaction::{Cluster, Snapshot, Transaction};
 use kokkiri_types::io::IoSettings;
 
 /// A command's surroundings.
 pub struct CommandContext<'a> {
     pub view: CatalogView<'a>,
+    /// What expressions that are evaluated on the way may ask.
+    pub call: CallContext<'a>,
     /// How values are read and printed in this session.
     pub io: &'a IoSettings,
     /// The role that the session was started as or SET SESSION AUTHORIZATION made it.
@@ -57,6 +62,22 @@ impl<'a> CommandContext<'a> {
         }
         self.commits_at_once = true;
         Ok(())
+    }
+
+    /// What planner and executor ask the catalogs.
+    pub fn facts(&self) -> ViewFacts<'_> {
+        ViewFacts { view: &self.view, call: self.call }
+    }
+
+    /// What expressions are evaluated in.
+    pub fn environment<'s>(&'s self, snapshot: &'s Snapshot) -> Environment<'s> {
+        Environment {
+            call: self.call,
+            settings: self.view.settings,
+            transaction: self.view.transaction,
+            snapshot,
+            parameters: &[],
+        }
     }
 
     pub fn notice(&mut self, notice: Error) {

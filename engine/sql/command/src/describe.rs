@@ -12,9 +12,9 @@ use kokkiri_primitives::{Error, Oid, Result};
 use kokkiri_types::ValueRef;
 
 use crate::context::CommandContext;
+use crate::default::ATTRDEF_BY_OID;
 use crate::name::{kind_name, visible_name};
 
-const ATTRDEF_BY_OID: Oid = Oid(2657);
 const TRIGGER_BY_OID: Oid = Oid(2702);
 const REWRITE_BY_OID: Oid = Oid(2692);
 

@@ -17,11 +17,11 @@ use kokkiri_types::ValueRef;
 
 use crate::constraint::change_attribute;
 use crate::context::{CommandContext, CommandOutcome};
+use crate::default::ATTRDEF_BY_OID;
 use crate::describe::key;
 use crate::name;
 use crate::relation::change_class;
 
-const ATTRDEF_BY_OID: Oid = Oid(2657);
 const TRIGGER_BY_OID: Oid = Oid(2702);
 const REWRITE_BY_OID: Oid = Oid(2692);
 const STATISTIC_BY_RELATION: Oid = Oid(2696);
@@ -229,7 +229,7 @@ fn drop_relation(context: &mut CommandContext<'_>, oid: Oid) -> Result<()> {
 }
 
 /// Removes what ANALYZE found out about a relation or one of its columns.
-fn drop_statistics(context: &CommandContext<'_>, relation: Oid, column: Option<i16>) -> Result<()> {
+pub fn drop_statistics(context: &CommandContext<'_>, relation: Oid, column: Option<i16>) -> Result<()> {
     let keys = [key(relation), ValueRef::Int16(column.unwrap_or(0))];
     let used = if column.is_some() { 2 } else { 1 };
     for found in

@@ -12,12 +12,15 @@
 #![forbid(unsafe_code)]
 
 mod alter;
+mod check;
 mod comment;
 mod constraint;
 mod context;
 mod database;
+mod default;
 mod describe;
 mod drop;
+mod expression;
 mod foreign_key;
 mod index;
 mod lock_table;
@@ -27,6 +30,7 @@ mod owner;
 mod relation;
 mod role_spec;
 mod schema;
+mod sequence;
 mod setting;
 mod stored_setting;
 mod table;
@@ -49,11 +53,14 @@ pub fn execute(context: &mut CommandContext<'_>, statement: &Statement) -> Resul
     match statement {
         Statement::Create(create) => table::create(context, create),
         Statement::Index(index) => index::define::create(context, index),
+        Statement::CreateSeq(create) => sequence::create(context, create),
+        Statement::AlterSeq(alter) => sequence::alter(context, alter),
         Statement::CreateSchema(create) => schema::create(context, create),
         Statement::Drop(drop) if drop.object == ObjectType::Schema => schema::drop(context, drop),
         Statement::Drop(drop) => drop::execute(context, drop),
         Statement::Truncate(truncate) => truncate::execute(context, truncate),
         Statement::AlterTable(alter) => alter::execute(context, alter),
+        Statement::AlterObjectSchema(alter) => alter::set_schema(context, alter),
         Statement::Rename(rename) => alter::rename::execute(context, rename),
         Statement::Lock(lock) => lock_table::execute(context, lock),
         Statement::Comment(comment) => comment::execute(context, comment),

@@ -7,17 +7,23 @@
 pub mod index_constraint;
 
 use kokkiri_access::relation::{Persistence, RelationKind, RelationOptions};
+use kokkiri_catalog::dependency::DependencyKind;
+use kokkiri_catalog::entries::RelationEntry;
+use kokkiri_parse::quote_identifier;
 use kokkiri_parse::tree::{
-    ColumnDef, Constraint, ConstraintKind, CreateStmt, ForeignKey, OnCommit, TableElement,
+    ColumnDef, Constraint, ConstraintKind, CreateStmt, DefElem, ForeignKey, OnCommit, TableElement,
 };
 use kokkiri_parse::{AtLocation, tree as raw};
 use kokkiri_primitives::{Error, Oid, Result, Severity, SqlState, error};
 use kokkiri_types::AttributeStorage;
+use kokkiri_types::builtin::oid;
 
+use crate::check::{NewCheck, Rows};
 use crate::constraint::NewNotNull;
 use crate::context::{CommandContext, CommandOutcome};
+use crate::index::define::find_column;
 use crate::relation::{self, NewColumn, NewRelation, toast};
-use crate::{constraint, foreign_key, name, options};
+use crate::{check, constraint, default, foreign_key, name, options, sequence};
 
 pub use index_constraint::IndexDefinition;
 
@@ -27,10 +33,41 @@ const TAG: &str = "CREATE TABLE";
 #[derive(Default)]
 pub struct Definition {
     pub columns: Vec<NewColumn>,
-    /// By column's name.
-    pub not_null: Vec<(String, Option<String>, bool)>,
+    pub not_null: Vec<NotNullDefinition>,
+    pub checks: Vec<NewCheck>,
+    pub values: Vec<ValueDefinition>,
     pub indexes: Vec<IndexDefinition>,
     pub foreign_keys: Vec<(Constraint, ForeignKey)>,
+}
+
+/// A NOT NULL constraint, by the name of its column.
+#[derive(Clone, Debug)]
+pub struct NotNullDefinition {
+    pub column: String,
+    pub name: Option<String>,
+    pub no_inherit: bool,
+    pub not_valid: bool,
+}
+
+impl NotNullDefinition {
+    pub fn plain(column: &str) -> Self {
+        Self { column: column.to_owned(), name: None, no_inherit: false, not_valid: false }
+    }
+}
+
+/// What a column gets that no value is given for.
+#[derive(Clone, Debug)]
+pub struct ValueDefinition {
+    pub column: String,
+    pub source: ValueSource,
+}
+
+#[derive(Clone, Debug)]
+pub enum ValueSource {
+    Default(raw::Expr),
+    /// A type like serial.
+    Serial,
+    Identity(Vec<DefElem>),
 }
 
 pub fn create(context: &mut CommandContext<'_>, statement: &CreateStmt) -> Result<CommandOutcome> {
@@ -80,6 +117,9 @@ pub fn create(context: &mut CommandContext<'_>, statement: &CreateStmt) -> Resul
         },
     )?;
     context.advance()?;
+    add_values(context, oid, &definition)?;
+    let entry = context.view.expect_relation(oid)?;
+    check::add(context, &entry, &definition.checks, Rows::None)?;
     let mut names = Vec::new();
     add_not_null(context, oid, &definition, &mut names)?;
     let entry = context.view.expect_relation(oid)?;
@@ -115,18 +155,56 @@ pub fn add_not_null(
 ) -> Result<()> {
     let entry = context.view.expect_relation(table)?;
     let mut constraints = Vec::with_capacity(definition.not_null.len());
-    for (column, name, no_inherit) in &definition.not_null {
-        let attribute = crate::index::define::find_column(&entry, column).ok_or_else(|| {
+    for NotNullDefinition { column, name, no_inherit, .. } in &definition.not_null {
+        let attribute = find_column(&entry, column).ok_or_else(|| {
             error!(UNDEFINED_COLUMN, "column \"{column}\" of relation \"{}\" does not exist", entry.name)
         })?;
         constraints.push(NewNotNull {
             name: name.clone(),
             column: attribute.number,
             no_inherit: *no_inherit,
+            validated: true,
         });
     }
     constraint::create_not_null(context, &entry, &constraints, names)?;
     context.advance()
+}
+
+/// Makes the sequences of a definition's columns and stores their defaults.
+pub fn add_values(context: &mut CommandContext<'_>, table: Oid, definition: &Definition) -> Result<()> {
+    for ValueDefinition { column, source } in &definition.values {
+        let entry = context.view.expect_relation(table)?;
+        let attribute = find_column(&entry, column)
+            .ok_or_else(|| Error::internal(format!("column {column} is missing")))?;
+        let serial;
+        let expr = match source {
+            ValueSource::Default(expr) => expr,
+            ValueSource::Serial => {
+                serial = next_value_of(context, &entry, column)?;
+                &serial
+            }
+            ValueSource::Identity(options) => {
+                let kind = DependencyKind::Internal;
+                sequence::make_owned(context, &entry, column, options, kind)?;
+                continue;
+            }
+        };
+        let cooked = default::cook(context, attribute, expr)?;
+        default::store(context, table, attribute.number, &cooked)?;
+        context.advance()?;
+    }
+    Ok(())
+}
+
+/// Makes the sequence of a serial column; the answer is the column's default.
+fn next_value_of(context: &mut CommandContext<'_>, table: &RelationEntry, column: &str) -> Result<raw::Expr> {
+    let sequence = sequence::make_owned(context, table, column, &[], DependencyKind::Auto)?;
+    let entry = context.view.expect_relation(sequence)?;
+    let schema = context.view.namespace(entry.namespace)?;
+    let schema = schema.ok_or_else(|| Error::internal("a sequence's schema has vanished"))?;
+    let name = format!("{}.{}", quote_identifier(&schema.name), quote_identifier(&entry.name));
+    let literal = name.replace('\'', "''");
+    kokkiri_parse::parse_expression(&format!("pg_catalog.nextval('{literal}'::pg_catalog.regclass)"))
 }
 
 /// Makes the indexes and foreign keys of a definition.
@@ -156,15 +234,11 @@ impl Definition {
         let Some(type_name) = &column.type_name else {
             return Err(Error::not_supported("a column without a type"));
         };
-        if let [serial] = type_name.names.as_slice()
-            && matches!(
-                serial.as_str(),
-                "serial" | "serial2" | "serial4" | "serial8" | "smallserial" | "bigserial"
-            )
-        {
-            return Err(Error::not_supported(format!("type {serial}")).at_location(type_name.location));
-        }
-        let (type_oid, typmod) = context.resolve_type(type_name)?;
+        let serial = serial_type(type_name)?;
+        let (type_oid, typmod) = match serial {
+            Some(counting) => (counting, -1),
+            None => context.resolve_type(type_name)?,
+        };
         let entry = context.view.expect_type(type_oid)?;
         let collation = match &column.collation {
             None => entry.collation,
@@ -201,7 +275,15 @@ impl Definition {
             generated: 0,
             location: column.location,
         });
-        let mut saw_null = None;
+        let own = self.columns.len() - 1;
+        if serial.is_some() {
+            self.values.push(ValueDefinition { column: column.name.clone(), source: ValueSource::Serial });
+        }
+        let (mut saw_null, mut saw_default) = (serial.map(|_| false), serial.is_some());
+        let (mut saw_identity, mut saw_generated) = (false, false);
+        if serial.is_some() {
+            self.not_null.push(NotNullDefinition::plain(&column.name));
+        }
         for constraint in &column.constraints {
             let conflict = || {
                 error!(
@@ -211,13 +293,41 @@ impl Definition {
                 )
                 .at_location(constraint.location)
             };
-            match constraint.kind {
+            match &constraint.kind {
                 ConstraintKind::Null if saw_null == Some(false) => return Err(conflict()),
                 ConstraintKind::NotNull { .. } if saw_null == Some(true) => return Err(conflict()),
                 ConstraintKind::Null => saw_null = Some(true),
                 ConstraintKind::NotNull { .. } => saw_null = Some(false),
                 ConstraintKind::Primary(_) if saw_null == Some(true) => return Err(conflict()),
+                ConstraintKind::Default(_) if saw_default => {
+                    return Err(several("default values", &column.name, table, constraint));
+                }
+                ConstraintKind::Default(_) => saw_default = true,
+                ConstraintKind::Identity { .. } if saw_identity => {
+                    return Err(several("identity specifications", &column.name, table, constraint));
+                }
+                ConstraintKind::Identity { .. } if saw_null == Some(true) => return Err(conflict()),
+                ConstraintKind::Identity { always, .. } => {
+                    self.columns[own].identity = if *always { b'a' } else { b'd' };
+                    (saw_identity, saw_null) = (true, Some(false));
+                }
+                ConstraintKind::Generated { .. } if saw_generated => {
+                    return Err(several("generation clauses", &column.name, table, constraint));
+                }
+                ConstraintKind::Generated { .. } => saw_generated = true,
                 _ => {}
+            }
+            let clash = [
+                (saw_default && saw_identity, "both default and identity"),
+                (saw_default && saw_generated, "both default and generation expression"),
+                (saw_identity && saw_generated, "both identity and generation expression"),
+            ];
+            if let Some((_, both)) = clash.iter().find(|(is_so, _)| *is_so) {
+                return Err(error!(
+                    SYNTAX_ERROR,
+                    "{both} specified for column \"{}\" of table \"{table}\"", column.name
+                )
+                .at_location(constraint.location));
             }
             self.add_constraint(table, Some(&column.name), constraint)?;
         }
@@ -236,10 +346,10 @@ impl Definition {
             ConstraintKind::Null => {}
             ConstraintKind::NotNull { column: named } => {
                 if let Some(column) = named.as_deref().or(column) {
-                    let known = self.not_null.iter_mut().find(|(name, ..)| name == column);
-                    match known {
-                        Some((_, name, _)) if name.is_none() => *name = constraint.name.clone(),
-                        Some((_, Some(name), _)) => {
+                    let known = self.not_null.iter_mut().find(|known| known.column == column);
+                    match known.map(|known| &mut known.name) {
+                        Some(name @ None) => *name = constraint.name.clone(),
+                        Some(Some(name)) => {
                             if constraint.name.as_ref().is_some_and(|given| given != name) {
                                 return Err(error!(
                                     SYNTAX_ERROR,
@@ -248,11 +358,12 @@ impl Definition {
                                 ));
                             }
                         }
-                        _ => self.not_null.push((
-                            column.to_owned(),
-                            constraint.name.clone(),
-                            constraint.no_inherit,
-                        )),
+                        None => self.not_null.push(NotNullDefinition {
+                            column: column.to_owned(),
+                            name: constraint.name.clone(),
+                            no_inherit: constraint.no_inherit,
+                            not_valid: constraint.not_valid,
+                        }),
                     }
                 }
             }
@@ -281,14 +392,18 @@ impl Definition {
                 }
                 self.foreign_keys.push((constraint.clone(), key));
             }
-            ConstraintKind::Default(_) => {
-                return Err(Error::not_supported("a column default").at_location(location));
+            ConstraintKind::Default(expr) => {
+                let source = ValueSource::Default(expr.clone());
+                self.values
+                    .extend(column.map(|column| ValueDefinition { column: column.to_owned(), source }));
             }
-            ConstraintKind::Check(_) => {
-                return Err(Error::not_supported("a CHECK constraint").at_location(location));
-            }
-            ConstraintKind::Identity { .. } => {
-                return Err(Error::not_supported("an identity column").at_location(location));
+            ConstraintKind::Check(expr) => self.checks.push(NewCheck::new(constraint, expr)),
+            ConstraintKind::Identity { options, .. } => {
+                if let Some(column) = column {
+                    let source = ValueSource::Identity(options.clone());
+                    self.values.push(ValueDefinition { column: column.to_owned(), source });
+                    self.require_not_null(&[column.to_owned()]);
+                }
             }
             ConstraintKind::Generated { .. } => {
                 return Err(Error::not_supported("a generated column").at_location(location));
@@ -302,8 +417,8 @@ impl Definition {
 
     fn require_not_null(&mut self, columns: &[String]) {
         for column in columns {
-            if !self.not_null.iter().any(|(name, ..)| name == column) {
-                self.not_null.push((column.clone(), None, false));
+            if !self.not_null.iter().any(|known| known.column == *column) {
+                self.not_null.push(NotNullDefinition::plain(column));
             }
         }
     }
@@ -338,7 +453,7 @@ impl Definition {
             .flat_map(|index| index.columns.clone())
             .collect();
         self.require_not_null(&primary);
-        for (column, ..) in &self.not_null {
+        for NotNullDefinition { column, .. } in &self.not_null {
             match self.columns.iter_mut().find(|known| known.name == *column) {
                 Some(known) => known.not_null = true,
                 None => {
@@ -353,7 +468,30 @@ impl Definition {
     }
 }
 
-fn storage(word: &str, context: &CommandContext<'_>, type_oid: Oid) -> Result<AttributeStorage> {
+/// A column has said the same kind of thing twice.
+fn several(what: &str, column: &str, table: &str, constraint: &Constraint) -> Error {
+    error!(SYNTAX_ERROR, "multiple {what} specified for column \"{column}\" of table \"{table}\"")
+        .at_location(constraint.location)
+}
+
+/// The integer type behind serial and its kin.
+fn serial_type(name: &raw::TypeName) -> Result<Option<Oid>> {
+    let [word] = name.names.as_slice() else { return Ok(None) };
+    let counting = match word.as_str() {
+        "smallserial" | "serial2" => oid::INT2,
+        "serial" | "serial4" => oid::INT4,
+        "bigserial" | "serial8" => oid::INT8,
+        _ => return Ok(None),
+    };
+    if !name.array_bounds.is_empty() {
+        return Err(
+            error!(FEATURE_NOT_SUPPORTED, "array of serial is not implemented").at_location(name.location)
+        );
+    }
+    Ok(Some(counting))
+}
+
+pub fn storage(word: &str, context: &CommandContext<'_>, type_oid: Oid) -> Result<AttributeStorage> {
     let entry = context.view.expect_type(type_oid)?;
     let storage = match word.to_ascii_lowercase().as_str() {
         "plain" => AttributeStorage::Plain,
@@ -373,7 +511,7 @@ fn storage(word: &str, context: &CommandContext<'_>, type_oid: Oid) -> Result<At
     Ok(storage)
 }
 
-fn compression(word: &str) -> Result<u8> {
+pub fn compression(word: &str) -> Result<u8> {
     match word {
         "default" => Ok(0),
         "pglz" => Ok(b'p'),

@@ -18,7 +18,7 @@ use kokkiri_transaction::{LockMode, WaitPolicy};
 
 use crate::context::{CommandContext, CommandOutcome};
 use crate::relation::{change_class, create_file, oldest_xid};
-use crate::{index, name};
+use crate::{index, name, sequence};
 
 pub fn execute(context: &mut CommandContext<'_>, statement: &TruncateStmt) -> Result<CommandOutcome> {
     let mut tables: Vec<Arc<RelationEntry>> = Vec::new();
@@ -35,8 +35,8 @@ pub fn execute(context: &mut CommandContext<'_>, statement: &TruncateStmt) -> Re
     }
     if statement.restart_seqs {
         for table in &tables {
-            if !owned_sequences(context, table.oid)?.is_empty() {
-                return Err(Error::not_supported("TRUNCATE ... RESTART IDENTITY"));
+            for sequence in sequence::owned(context, table.oid, None)? {
+                sequence::reset(context, sequence)?;
             }
         }
     }
@@ -120,24 +120,6 @@ fn add_referencing(context: &mut CommandContext<'_>, tables: &mut Vec<Arc<Relati
     Ok(())
 }
 
-/// The sequences that belong to a table's columns.
-fn owned_sequences(context: &CommandContext<'_>, table: Oid) -> Result<Vec<Oid>> {
-    use kokkiri_catalog::dependency::{ObjectAddress, class, dependents_of};
-    let mut sequences = Vec::new();
-    for row in dependents_of(&context.view, ObjectAddress::relation(table))? {
-        if row.classid == class::RELATION
-            && row.refobjsubid > 0
-            && context
-                .view
-                .relation(row.objid)?
-                .is_some_and(|entry| entry.relation.kind == RelationKind::Sequence)
-        {
-            sequences.push(row.objid);
-        }
-    }
-    Ok(sequences)
-}
-
 /// Empties a table with its TOAST table and its indexes.
 pub fn truncate(context: &mut CommandContext<'_>, table: &RelationEntry) -> Result<()> {
     if context.transaction().made_in_current_sub(table.relation.file) {
@@ -186,7 +168,12 @@ fn replace(context: &mut CommandContext<'_>, table: &RelationEntry) -> Result<()
     Ok(())
 }
 
-fn new_file(context: &CommandContext<'_>, relation: Oid, old: RelationFile, is_table: bool) -> Result<()> {
+pub fn new_file(
+    context: &CommandContext<'_>,
+    relation: Oid,
+    old: RelationFile,
+    is_table: bool,
+) -> Result<()> {
     let number = context.view.new_oid(Lookup::RelationByOid)?;
     let mut file = old;
     file.locator.number = RelFileNumber(number.0);

@@ -4,6 +4,7 @@
 //! nothing: snapshot, transaction and parameters come with every call, so a prepared statement keeps its
 //! execution and runs it again without building anything.
 
+use std::collections::BTreeSet;
 use std::sync::Arc;
 
 use kokkiri_analyze::tree::{CommandType, Expression};
@@ -42,23 +43,24 @@ impl FunctionNames for KnownFunctions {
 
 impl KnownFunctions {
     fn read(statement: &PlannedStatement, facts: &dyn CatalogFacts) -> Result<Self> {
-        let mut found = std::collections::BTreeSet::new();
-        let mut note = |expr: &Expression| {
-            expr.walk(&mut |node| {
-                match node {
-                    Expression::FuncExpr(function) => found.insert(function.funcid.0),
-                    Expression::OpExpr(op) | Expression::DistinctExpr(op) | Expression::NullIfExpr(op) => {
-                        found.insert(op.opfuncid.0)
-                    }
-                    Expression::ScalarArrayOpExpr(test) => found.insert(test.opfuncid.0),
-                    Expression::Aggref(aggref) => found.insert(aggref.aggfnoid.0),
-                    _ => false,
-                };
-                true
-            });
-        };
+        let mut found = BTreeSet::new();
+        let mut note = |expr: &Expression| note_functions(expr, &mut found);
         visit_plan(&statement.plan, &mut note);
         statement.subplans.iter().for_each(|plan| visit_plan(plan, &mut note));
+        Self::look_up(found, facts)
+    }
+
+    /// The functions that expressions outside of plans call.
+    pub(crate) fn of_expressions<'e>(
+        exprs: impl IntoIterator<Item = &'e Expression>,
+        facts: &dyn CatalogFacts,
+    ) -> Result<Self> {
+        let mut found = BTreeSet::new();
+        exprs.into_iter().for_each(|expr| note_functions(expr, &mut found));
+        Self::look_up(found, facts)
+    }
+
+    fn look_up(found: BTreeSet<u32>, facts: &dyn CatalogFacts) -> Result<Self> {
         // What casts of CURRENT_DATE and its kin are compiled to, and nextval, whose names nobody needs.
         let mut known = Self::default();
         for oid in [1299, 745, 746, 861, 1402] {
@@ -71,6 +73,21 @@ impl KnownFunctions {
         }
         Ok(known)
     }
+}
+
+fn note_functions(expr: &Expression, found: &mut BTreeSet<u32>) {
+    expr.walk(&mut |node| {
+        match node {
+            Expression::FuncExpr(function) => found.insert(function.funcid.0),
+            Expression::OpExpr(op) | Expression::DistinctExpr(op) | Expression::NullIfExpr(op) => {
+                found.insert(op.opfuncid.0)
+            }
+            Expression::ScalarArrayOpExpr(test) => found.insert(test.opfuncid.0),
+            Expression::Aggref(aggref) => found.insert(aggref.aggfnoid.0),
+            _ => false,
+        };
+        true
+    });
 }
 
 fn visit_plan(plan: &Plan, visit: &mut dyn FnMut(&Expression)) {

@@ -18,4 +18,5 @@ pub mod expression;
 pub mod node;
 mod row_store;
 mod spill;
+pub mod table_expressions;
 pub mod tuple_store;

@@ -2,16 +2,23 @@
 
 #![allow(dead_code)]
 
+use std::sync::LazyLock;
+
 use kokkiri_catalog::testing::TestClient;
 use kokkiri_catalog::view::CatalogView;
 use kokkiri_command::{CommandContext, CommandOutcome, execute};
+use kokkiri_functions::{CallContext, SessionInfo};
 use kokkiri_primitives::{Error, Result};
 use kokkiri_types::io::IoSettings;
 
 /// A command's surroundings for a view.
 pub fn context<'a>(view: &CatalogView<'a>, io: &'a IoSettings) -> CommandContext<'a> {
+    static INFO: LazyLock<SessionInfo> = LazyLock::new(SessionInfo::default);
+    let mut call = CallContext::new(io, &INFO);
+    call.catalog = Some(*view);
     CommandContext {
         view: *view,
+        call,
         io,
         session_role: view.role,
         in_transaction_block: true,

@@ -9,7 +9,7 @@ use kokkiri_functions::{lookup, not_built};
 use kokkiri_plan::plan::{INNER_VAR, OUTER_VAR};
 use kokkiri_primitives::{Error, Oid, Result, stack};
 use kokkiri_types::builtin::type_info;
-use kokkiri_types::{Column, PhysicalType, Selection, Value, ValueRef, array, compare};
+use kokkiri_types::{Column, PhysicalType, Selection, ValueRef, array, compare};
 
 use super::evaluate::{CompiledSubPlan, Program};
 use super::steps::{CallInfo, Operand, Step, StepKind};
@@ -341,18 +341,10 @@ impl<'s> Compiler<'s> {
                 self.sql_value(function.op, function.result_type, selection)
             }
             Expression::NextValue(next) => {
-                const NEXTVAL: Oid = Oid(1574);
-                const REGCLASS: Oid = Oid(2205);
-                let sequence = kokkiri_analyze::tree::Const {
-                    type_oid: REGCLASS,
-                    typmod: -1,
-                    collation: Oid::INVALID,
-                    value: Value::oid(next.sequence),
-                    location: Default::default(),
-                };
-                let argument = Expression::Const(sequence);
                 self.program.volatile = true;
-                self.call(NEXTVAL, Oid::INVALID, next.type_oid, &[&argument], false, selection)
+                let out = self.register(PhysicalType::Int64);
+                self.step(StepKind::NextValue { sequence: next.sequence, out }, selection);
+                Ok(Operand::Register(out))
             }
             Expression::SubPlan(subplan) => self.subplan(subplan, selection),
             Expression::Aggref(_) => Err(Error::internal("an aggregate stands outside of an Agg")),

@@ -589,6 +589,15 @@ fn run_step(
                 Ok(())
             })
         }
+        StepKind::NextValue { sequence, out } => {
+            let out = &mut registers[*out];
+            out.reset(PhysicalType::Int64, rows);
+            selections[chosen].try_for_each(|row| {
+                let value = kokkiri_functions::system::sequence::next_value(&context.call, *sequence, false)?;
+                out.set(row, ValueRef::Int64(value));
+                Ok(())
+            })
+        }
         StepKind::MakeArray { args, element, out } => {
             let info = array::element_info(*element)?;
             let (lower, upper) = registers.split_at_mut(*out);

@@ -134,6 +134,11 @@ pub enum StepKind {
         out: usize,
         physical: PhysicalType,
     },
+    /// nextval of an identity column's sequence: no privilege on it is asked for.
+    NextValue {
+        sequence: Oid,
+        out: usize,
+    },
     MakeArray {
         args: Box<[Operand]>,
         element: Oid,

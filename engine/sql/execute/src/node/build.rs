@@ -275,7 +275,7 @@ impl Builder<'_> {
     fn seq_scan(&self, plan: &Plan, relid: u32, extra: &[Expression]) -> Result<Box<dyn Operator>> {
         let table = self.table(relid)?;
         let relation = Arc::clone(&table.relation);
-        if !relation.kind.has_heap() {
+        if !relation.kind.has_rows() {
             return Err(Error::not_supported(format!("scanning \"{}\"", relation.name)));
         }
         let exprs = plan.target_list.iter().map(|target| &target.expr).chain(&plan.qual).chain(extra);
