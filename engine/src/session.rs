@@ -15,6 +15,7 @@
 mod block;
 mod command;
 mod copy;
+mod create_table_as;
 mod function_call;
 mod io;
 mod plan_cache;
@@ -80,6 +81,25 @@ struct StatementTimeout(tokio::task::JoinHandle<()>);
 impl Drop for StatementTimeout {
     fn drop(&mut self) {
         self.0.abort();
+    }
+}
+
+impl Drop for Session {
+    /// Temporary objects go with their session.
+    fn drop(&mut self) {
+        if self.catalog.temp_namespace().is_none() || std::thread::panicking() {
+            return;
+        }
+        let backend = Arc::clone(self.backend());
+        let _entered = backend.enter();
+        // What has ended the session is not to end this as well.
+        let pending =
+            [Interrupt::Cancel, Interrupt::Terminate, Interrupt::ConnectionLost, Interrupt::StatementTimeout];
+        pending.into_iter().for_each(|interrupt| backend.interrupts.clear(interrupt));
+        if let Err(error) = self.remove_temporary_objects() {
+            tracing::warn!("could not remove temporary objects: {}", error.message());
+        }
+        self.instance.cluster.buffers.discard_local(backend.number);
     }
 }
 
@@ -239,6 +259,22 @@ impl Session {
             self.backend().status().transaction_start = None;
         }
         self.show_state(state);
+    }
+
+    /// Drops the session's temporary objects in a transaction of its own.
+    fn remove_temporary_objects(&mut self) -> Result<()> {
+        self.roll_back();
+        self.in_transaction()?;
+        self.with_command(kokkiri_command::remove_temporary_objects)?;
+        self.begin_commit(None, false)?;
+        if let Some(ending) = self.ending.take() {
+            if let Some(lsn) = ending.flush_to() {
+                self.instance.cluster.wal.flush(lsn)?;
+            }
+            ending.finish();
+            self.catalog.transaction_ended();
+        }
+        Ok(())
     }
 
     fn close_portals(&mut self) {

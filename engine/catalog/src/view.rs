@@ -33,11 +33,26 @@ pub struct CatalogSession {
     pub(crate) overlay: RefCell<Overlay>,
     /// The session's pg_temp_N and pg_toast_temp_N, once it has made a temporary object.
     temp_namespace: Cell<Option<(Oid, Oid)>>,
+    /// Temporary tables that are emptied or dropped when a transaction commits.
+    on_commit: RefCell<Vec<(Oid, OnCommitAction)>>,
+}
+
+/// What ON COMMIT says.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum OnCommitAction {
+    DeleteRows,
+    Drop,
 }
 
 impl CatalogSession {
     pub fn new(catalog: Arc<Catalog>, database: Arc<DatabaseState>) -> Self {
-        Self { catalog, database, overlay: RefCell::default(), temp_namespace: Cell::new(None) }
+        Self {
+            catalog,
+            database,
+            overlay: RefCell::default(),
+            temp_namespace: Cell::new(None),
+            on_commit: RefCell::default(),
+        }
     }
 
     pub fn temp_namespace(&self) -> Option<Oid> {
@@ -50,6 +65,11 @@ impl CatalogSession {
 
     pub fn set_temp_namespace(&self, namespaces: Option<(Oid, Oid)>) {
         self.temp_namespace.set(namespaces);
+    }
+
+    /// The tables that a commit empties or drops.
+    pub fn on_commit(&self) -> &RefCell<Vec<(Oid, OnCommitAction)>> {
+        &self.on_commit
     }
 
     /// New rows have become visible to the session's own snapshots.
@@ -202,12 +222,15 @@ impl<'a> CatalogView<'a> {
     /// Resolves a possibly qualified relation name along the search path, without locking.
     ///
     /// # Errors
-    /// 3F000 if the schema does not exist.
+    /// 42501 without USAGE on the schema.
     pub fn find_relation(&self, schema: Option<&str>, name: &str) -> Result<Option<Oid>> {
         match schema {
             Some(schema) => {
-                let namespace = self.namespace_for_lookup(schema)?;
-                match namespace {
+                // A schema that does not exist has no such relation.
+                if schema != "pg_temp" && self.namespace_by_name(schema)?.is_none() {
+                    return Ok(None);
+                }
+                match self.namespace_for_lookup(schema)? {
                     Some(namespace) => self.relation_oid(namespace, name),
                     None => Ok(None),
                 }

@@ -9,7 +9,9 @@ use kokkiri_command::{CommandContext, CommandRows};
 use kokkiri_execute::execution::Execution;
 use kokkiri_execute::explain::{self, ExplainOptions, StatementTimes};
 use kokkiri_execute::tuple_store::TupleStore;
-use kokkiri_parse::tree::{DefArg, DefElem, ExecuteStmt, ExplainStmt, PrepareStmt, RawStatement, Statement};
+use kokkiri_parse::tree::{
+    DefArg, DefElem, DiscardTarget, ExecuteStmt, ExplainStmt, PrepareStmt, RawStatement, Statement,
+};
 use kokkiri_primitives::activity::with_current;
 use kokkiri_primitives::{Error, Oid, Result, SqlState, error};
 use kokkiri_recovery::checkpoint::CheckpointRequest;
@@ -20,7 +22,7 @@ use super::plan_cache::Source;
 use super::portal::{Held, HeldTag, Portal, Runs};
 use super::run::Ran;
 use super::statement::{self, Prepared};
-use super::{Session, unknown_statement};
+use super::{Session, create_table_as, plan_cache, unknown_statement};
 use crate::client::{Format, ResultColumn, RowSink};
 
 impl Session {
@@ -70,6 +72,12 @@ impl Session {
             }
             Statement::Explain(statement) => self.explain(statement, portal, raw, limit, sink),
             Statement::Copy(statement) => self.copy(statement, portal, sink),
+            Statement::CreateTableAs(create) => self.create_table_as(create, raw),
+            statement @ Statement::Select(_) => match create_table_as::of_select_into(statement) {
+                Some(create) => self.create_table_as(&create, raw),
+                None => Err(Error::internal("a query is no utility statement")),
+            },
+            Statement::Discard(target) => self.discard(*target),
             Statement::CheckPoint(_) => {
                 self.instance
                     .checkpointer
@@ -77,23 +85,10 @@ impl Session {
                 Ok(Ran::Complete("CHECKPOINT".to_owned()))
             }
             statement => {
-                let checkpoint = || self.instance.checkpointer.request(CheckpointRequest::COMMAND);
-                let mut context = CommandContext {
-                    view: self.view(),
-                    call: self.call_context(),
-                    io: &self.io,
-                    session_role: self.role,
-                    in_transaction_block: self.block.is_block(),
-                    commits_at_once: false,
-                    checkpoint: &checkpoint,
-                    notices: Vec::new(),
-                };
-                let outcome = kokkiri_command::execute(&mut context, statement);
-                let notices = std::mem::take(&mut context.notices);
-                let commits_at_once = context.commits_at_once;
-                drop(context);
-                self.notices.extend(notices);
-                let outcome = outcome?;
+                let (outcome, commits_at_once) = self.with_command(|context| {
+                    let outcome = kokkiri_command::execute(context, statement)?;
+                    Ok((outcome, context.commits_at_once))
+                })?;
                 match outcome.rows {
                     Some(rows) => self.send_text_rows(portal, rows, outcome.tag, limit, sink),
                     None if commits_at_once => Ok(Ran::Commits { tag: outcome.tag, chain: false }),
@@ -101,6 +96,62 @@ impl Session {
                 }
             }
         }
+    }
+
+    /// Lends the session to a command.
+    pub(super) fn with_command<T>(
+        &mut self,
+        work: impl FnOnce(&mut CommandContext<'_>) -> Result<T>,
+    ) -> Result<T> {
+        let checkpoint = || self.instance.checkpointer.request(CheckpointRequest::COMMAND);
+        let mut context = CommandContext {
+            view: self.view(),
+            call: self.call_context(),
+            io: &self.io,
+            session_role: self.role,
+            in_transaction_block: self.block.is_block(),
+            commits_at_once: false,
+            checkpoint: &checkpoint,
+            notices: Vec::new(),
+        };
+        let result = work(&mut context);
+        let notices = std::mem::take(&mut context.notices);
+        drop(context);
+        self.notices.extend(notices);
+        result
+    }
+
+    /// DISCARD.
+    fn discard(&mut self, target: DiscardTarget) -> Result<Ran> {
+        let tag = match target {
+            DiscardTarget::Plans => {
+                self.statements.values_mut().for_each(plan_cache::Source::forget_plan);
+                "DISCARD PLANS"
+            }
+            DiscardTarget::Sequences => {
+                self.info.sequences.lock().clear();
+                "DISCARD SEQUENCES"
+            }
+            DiscardTarget::Temp => {
+                self.with_command(kokkiri_command::remove_temporary_objects)?;
+                "DISCARD TEMP"
+            }
+            DiscardTarget::All => {
+                if self.block.is_explicit() {
+                    return Err(error!(
+                        ACTIVE_SQL_TRANSACTION,
+                        "DISCARD ALL cannot run inside a transaction block"
+                    ));
+                }
+                self.close_portals();
+                self.statements.clear();
+                self.settings.reset_all();
+                self.info.sequences.lock().clear();
+                self.with_command(kokkiri_command::remove_temporary_objects)?;
+                "DISCARD ALL"
+            }
+        };
+        Ok(Ran::Complete(tag.to_owned()))
     }
 
     /// Keeps the rows of SHOW and EXPLAIN in the portal, and sends as many as are asked for.

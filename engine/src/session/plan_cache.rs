@@ -83,6 +83,12 @@ impl Circumstances {
 pub type ChosenPlan = (Arc<PlannedStatement>, Option<Box<Execution>>);
 
 impl Source {
+    /// DISCARD PLANS: the next use analyzes and plans anew.
+    pub fn forget_plan(&mut self) {
+        self.analyzed = None;
+        self.generic = None;
+    }
+
     /// A statement whose text is `raw`, empty if that is `None`.
     pub fn new(text: Arc<str>, raw: Option<Arc<RawStatement>>, parameter_types: Vec<Oid>) -> Self {
         Self {

@@ -453,8 +453,14 @@ impl Session {
     }
 
     /// The first phase of a commit; [`Session::run`] sees to the rest.
-    fn begin_commit(&mut self, tag: Option<String>, chain: bool) -> Result<()> {
+    pub(super) fn begin_commit(&mut self, tag: Option<String>, chain: bool) -> Result<()> {
         self.close_portals();
+        if self.block.transaction_if_running().is_some() && !self.catalog.on_commit().borrow().is_empty() {
+            if let Err(error) = self.with_command(kokkiri_command::before_commit) {
+                self.roll_back();
+                return Err(error);
+            }
+        }
         match self.block.prepare_commit(&self.settings, tag.clone(), chain) {
             Ok(Some(ending)) => self.ending = Some(ending),
             // COMMIT outside a block commits nothing, but is answered.

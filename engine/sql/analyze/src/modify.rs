@@ -65,6 +65,10 @@ impl Analyzer<'_> {
         let attributes = entry.relation.tuple_desc.attributes();
         let found = attributes.iter().find(|attribute| !attribute.dropped && *attribute.name == *name);
         let Some(attribute) = found else {
+            if crate::relation::is_system_column(&name) {
+                return Err(error!(FEATURE_NOT_SUPPORTED, "cannot assign to system column \"{name}\"")
+                    .at_location(target.location));
+            }
             let message = format!("column \"{name}\" of relation \"{}\" does not exist", entry.name);
             let error = error!(UNDEFINED_COLUMN, "{message}");
             return Err(error.at_location(target.location));
@@ -93,6 +97,14 @@ impl Analyzer<'_> {
         };
         let mut targets = Vec::new();
         for (expr, column) in exprs.into_iter().zip(&columns) {
+            let is_identity = entry.relation.tuple_desc[column.number as usize - 1].identity != 0;
+            let expr = match expr {
+                // What is given for an identity column is not looked at.
+                _ if is_identity && stmt.overriding == Overriding::UserValue => {
+                    default_marker(column.info, column.location)
+                }
+                expr => expr,
+            };
             self.check_writable(&entry, column, &expr, stmt.overriding)?;
             self.scope_mut().perm_infos[0].inserted_columns.insert(column.number);
             let expr = self.assign(expr, column)?;
@@ -162,11 +174,19 @@ impl Analyzer<'_> {
                 }
                 lists.push(assigned);
             }
+            let defaulted = self.default_only_columns(&mut lists);
             self.default_in_values(&mut lists, columns)?;
             let infos: Vec<ColumnInfo> = columns.iter().take(width).map(|column| column.info).collect();
             let item = self.add_values(lists, infos, "*VALUES*")?;
             query.jointree.from_list = vec![JoinTreeNode::RangeTblRef(item.rtindex)];
-            return Ok(self.item_targets(&item).into_iter().map(|target| target.expr).collect());
+            let targets = self.item_targets(&item).into_iter().zip(columns);
+            return Ok(targets
+                .enumerate()
+                .map(|(at, (target, column))| match defaulted.contains(&at) {
+                    true => default_marker(column.info, column.location),
+                    false => target.expr,
+                })
+                .collect());
         }
         // Unknown literals of the select take the columns' types.
         let scope = Scope { keep_unknowns: true, ..Scope::default() };
@@ -237,6 +257,21 @@ impl Analyzer<'_> {
             return Ok(expr);
         }
         self.coerce_for_assignment(expr, &column.name, column.info, column.location)
+    }
+
+    /// The columns that are DEFAULT in every row: they get their default once for all.
+    fn default_only_columns(&self, lists: &mut [Vec<Expression>]) -> Vec<usize> {
+        let width = lists.first().map_or(0, Vec::len);
+        let is_default = |expr: &Expression| matches!(expr, Expression::SetToDefault(_));
+        let columns: Vec<usize> =
+            (0..width).filter(|at| lists.iter().all(|row| is_default(&row[*at]))).collect();
+        for row in lists {
+            for at in &columns {
+                let type_oid = row[*at].result_type();
+                row[*at] = crate::coerce::null_const(type_oid);
+            }
+        }
+        columns
     }
 
     /// Replaces DEFAULT within a list of several rows.

@@ -23,6 +23,11 @@ const SYSTEM_COLUMNS: [(&str, i16, Oid); 6] = [
     ("tableoid", -6, oid::OID),
 ];
 
+/// True for the name of a system column.
+pub fn is_system_column(name: &str) -> bool {
+    SYSTEM_COLUMNS.iter().any(|(system, ..)| *system == name)
+}
+
 /// Largest edit distance at which a column is offered instead of a misspelt one.
 const FUZZY_DISTANCE_MAX: usize = 3;
 
@@ -371,14 +376,14 @@ impl Analyzer<'_> {
         let error = match (entry, renamed) {
             (Some(_), _) => error!(
                 UNDEFINED_TABLE,
-                "invalid reference to FROM-clause entry for table \"{shown}\""
+                "invalid reference to FROM-clause entry for table \"{name}\""
             )
             .detail(format!(
                 "There is an entry for table \"{name}\", but it cannot be referenced from this part of the query."
             )),
             (None, Some(rte)) => error!(
                 UNDEFINED_TABLE,
-                "invalid reference to FROM-clause entry for table \"{shown}\""
+                "invalid reference to FROM-clause entry for table \"{name}\""
             )
             .hint(format!("Perhaps you meant to reference the table alias \"{}\".", rte.eref.name)),
             (None, None) => error!(UNDEFINED_TABLE, "missing FROM-clause entry for table \"{shown}\""),

@@ -25,18 +25,25 @@ use crate::{constraint, expression, name};
 #[derive(Clone, Debug)]
 pub struct NewCheck {
     pub name: Option<String>,
-    pub expr: raw::Expr,
+    pub source: CheckSource,
     pub no_inherit: bool,
     pub enforced: bool,
     /// NOT VALID: rows that are there are not looked at.
     pub not_valid: bool,
 }
 
+#[derive(Clone, Debug)]
+pub enum CheckSource {
+    Raw(raw::Expr),
+    /// Copied from another table.
+    Cooked(Expression),
+}
+
 impl NewCheck {
     pub fn new(definition: &raw::Constraint, expr: &raw::Expr) -> Self {
         Self {
             name: definition.name.clone(),
-            expr: expr.clone(),
+            source: CheckSource::Raw(expr.clone()),
             no_inherit: definition.no_inherit,
             enforced: definition.enforced != Some(false),
             not_valid: definition.not_valid,
@@ -64,7 +71,10 @@ pub fn add(
 ) -> Result<()> {
     let mut names: Vec<String> = Vec::new();
     for check in new {
-        let expr = cook(context, table, &check.expr)?;
+        let expr = match &check.source {
+            CheckSource::Raw(expr) => cook(context, table, expr)?,
+            CheckSource::Cooked(expr) => expr.clone(),
+        };
         let columns = expression::columns(&expr);
         let chosen = match &check.name {
             Some(given) => {

@@ -14,7 +14,7 @@ use crate::describe::key;
 use crate::index::define::find_column;
 use crate::name;
 
-const DESCRIPTION_INDEX: Oid = Oid(2675);
+pub const DESCRIPTION_INDEX: Oid = Oid(2675);
 const SHARED_DESCRIPTION_INDEX: Oid = Oid(2397);
 
 pub fn execute(context: &mut CommandContext<'_>, statement: &CommentStmt) -> Result<CommandOutcome> {
@@ -112,7 +112,7 @@ fn find(context: &CommandContext<'_>, statement: &CommentStmt) -> Result<ObjectA
 }
 
 /// Sets or, with `None`, removes an object's comment: `CreateComments`.
-fn set(context: &CommandContext<'_>, object: ObjectAddress, comment: Option<&str>) -> Result<()> {
+pub fn set(context: &CommandContext<'_>, object: ObjectAddress, comment: Option<&str>) -> Result<()> {
     let keys = [key(object.object), key(object.class), ValueRef::Int32(object.sub)];
     let found = context.view.scan_rows::<PgDescription>(DESCRIPTION_INDEX, &[1, 2, 3], &keys)?;
     match (found.into_iter().next(), comment) {

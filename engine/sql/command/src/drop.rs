@@ -89,8 +89,10 @@ fn find(
     if let Some(schema) = &relation.schema
         && schema != "pg_temp"
         && context.view.namespace_by_name(schema)?.is_none()
-        && missing_ok
     {
+        if !missing_ok {
+            return Err(error!(INVALID_SCHEMA_NAME, "schema \"{schema}\" does not exist"));
+        }
         context.notice(Error::notice(format!("schema \"{schema}\" does not exist, skipping")));
         return Ok(None);
     }

@@ -25,6 +25,7 @@ mod foreign_key;
 mod index;
 mod lock_table;
 mod name;
+mod on_commit;
 mod options;
 mod owner;
 mod relation;
@@ -34,6 +35,7 @@ mod sequence;
 mod setting;
 mod stored_setting;
 mod table;
+pub mod table_of_query;
 mod temporary;
 mod truncate;
 mod type_name;
@@ -43,6 +45,7 @@ use kokkiri_parse::tree::{ObjectType, Statement};
 use kokkiri_primitives::{Error, Oid, Result, error};
 
 pub use context::{CommandContext, CommandOutcome, CommandRows};
+pub use on_commit::before_commit;
 pub use temporary::remove_temporary_objects;
 
 /// Executes a utility statement.

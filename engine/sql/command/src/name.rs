@@ -9,9 +9,9 @@ use kokkiri_access::relation::{Persistence, RelationKind};
 use kokkiri_catalog::entries::RelationEntry;
 use kokkiri_catalog::rows::PgConstraint;
 use kokkiri_catalog::view::LockedRelation;
-use kokkiri_parse::quote_identifier;
 use kokkiri_parse::tree as raw;
 use kokkiri_parse::tree::RangeVar;
+use kokkiri_parse::{AtLocation, quote_identifier};
 use kokkiri_primitives::{Error, Oid, Result, SqlState, error};
 use kokkiri_transaction::{LockMode, WaitPolicy};
 use kokkiri_types::ValueRef;
@@ -64,13 +64,30 @@ pub fn creation_namespace(
     name: &RangeVar,
     persistence: Persistence,
 ) -> Result<(Oid, Persistence)> {
-    let view = context.view;
-    check_database(context, name)?;
     let namespace = match (&name.schema, persistence) {
         (Some(schema), _) if schema == "pg_temp" => temporary::namespace(context)?,
-        (Some(schema), _) => view.namespace_for_lookup(schema)?.unwrap_or(Oid::INVALID),
         (None, Persistence::Temporary) => temporary::namespace(context)?,
-        (None, _) => view.creation_namespace()?,
+        _ => Oid::INVALID,
+    };
+    resolve_creation(context, name, namespace, persistence).map_err(|error| match error.sqlstate() {
+        SqlState::INSUFFICIENT_PRIVILEGE => error,
+        _ => error.at_location(name.location),
+    })
+}
+
+/// `temporary` is the session's own schema if the relation goes there.
+fn resolve_creation(
+    context: &CommandContext<'_>,
+    name: &RangeVar,
+    temporary: Oid,
+    persistence: Persistence,
+) -> Result<(Oid, Persistence)> {
+    let view = context.view;
+    check_database(context, name)?;
+    let namespace = match (temporary.valid(), &name.schema) {
+        (Some(temporary), _) => temporary,
+        (None, Some(schema)) => view.namespace_for_lookup(schema)?.unwrap_or(Oid::INVALID),
+        (None, None) => view.creation_namespace()?,
     };
     let entry = view
         .namespace(namespace)?

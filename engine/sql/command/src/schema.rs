@@ -6,7 +6,7 @@ use kokkiri_catalog::dependency::{self, Behavior, ObjectAddress, class};
 use kokkiri_catalog::lookup::Lookup;
 use kokkiri_catalog::privilege::{ObjectKind, Privileges};
 use kokkiri_catalog::rows::PgNamespace;
-use kokkiri_parse::tree::{CreateSchemaStmt, DropBehavior, DropStmt, ObjectName};
+use kokkiri_parse::tree::{CreateSchemaStmt, DropBehavior, DropStmt, ObjectName, Statement};
 use kokkiri_primitives::{Error, Oid, Result, Severity, SqlState, error};
 use kokkiri_transaction::LockMode;
 
@@ -15,9 +15,6 @@ use crate::drop;
 
 pub fn create(context: &mut CommandContext<'_>, statement: &CreateSchemaStmt) -> Result<CommandOutcome> {
     const TAG: &str = "CREATE SCHEMA";
-    if !statement.elements.is_empty() {
-        return Err(Error::not_supported("CREATE SCHEMA with elements"));
-    }
     let owner = match &statement.authorization {
         Some(spec) => context.role_meant(spec)?,
         None => context.role(),
@@ -44,10 +41,52 @@ pub fn create(context: &mut CommandContext<'_>, statement: &CreateSchemaStmt) ->
         return Err(Error::new(SqlState::DUPLICATE_SCHEMA, message));
     }
     let oid = context.view.new_oid(Lookup::NamespaceByOid)?;
-    let row = PgNamespace { oid, nspname: name.into(), nspowner: owner, nspacl: None };
+    let row = PgNamespace { oid, nspname: name.clone().into(), nspowner: owner, nspacl: None };
     context.view.insert_row(row)?;
     dependency::record_owner(&context.view, ObjectAddress::new(class::NAMESPACE, oid), owner)?;
+    context.advance()?;
+    create_elements(context, &statement.elements, &name)?;
     Ok(CommandOutcome::done(TAG))
+}
+
+/// Runs the statements within a CREATE SCHEMA, in the new schema: `transformCreateSchemaStmtElements`.
+fn create_elements(context: &mut CommandContext<'_>, elements: &[Statement], schema: &str) -> Result<()> {
+    let mut elements = elements.to_vec();
+    for element in &mut elements {
+        let relation = match element {
+            Statement::CreateSeq(create) => &mut create.sequence,
+            Statement::Create(create) => &mut create.relation,
+            Statement::View(create) => &mut create.view,
+            Statement::Index(create) => &mut create.relation,
+            other => {
+                return Err(Error::not_supported(format!(
+                    "CREATE SCHEMA with {}",
+                    crate::statement_name(other)
+                )));
+            }
+        };
+        match &relation.schema {
+            Some(given) if given != schema => {
+                return Err(error!(
+                    INVALID_SCHEMA_DEFINITION,
+                    "CREATE specifies a schema ({given}) different from the one being created ({schema})"
+                ));
+            }
+            _ => relation.schema = Some(schema.to_owned()),
+        }
+    }
+    let order = |element: &Statement| match element {
+        Statement::CreateSeq(_) => 0,
+        Statement::Create(_) => 1,
+        Statement::View(_) => 2,
+        _ => 3,
+    };
+    elements.sort_by_key(order);
+    for element in &elements {
+        crate::execute(context, element)?;
+        context.advance()?;
+    }
+    Ok(())
 }
 
 fn check_may_create(context: &CommandContext<'_>, owner: Oid) -> Result<()> {

@@ -6,8 +6,8 @@ use kokkiri_parse::quote_identifier;
 use kokkiri_parse::tree::{
     Literal, SetArgValue, SetValue, TransactionIsolation, TransactionMode, VariableSetStmt,
 };
-use kokkiri_primitives::settings::SetScope;
 use kokkiri_primitives::settings::parameter::find;
+use kokkiri_primitives::settings::{SetScope, Value, parameters};
 use kokkiri_primitives::{Error, Result, SqlState, error};
 use kokkiri_transaction::IsolationLevel;
 
@@ -26,6 +26,7 @@ pub fn set(context: &mut CommandContext<'_>, statement: &VariableSetStmt) -> Res
     match &statement.value {
         SetValue::Values(arguments) => {
             let text = flatten(&statement.name, arguments.iter().map(|argument| &argument.value))?;
+            check_temp_buffers(context, &statement.name, &text)?;
             settings.set(&statement.name, Some(&text), scope)?;
         }
         SetValue::Default | SetValue::Reset => settings.set(&statement.name, None, scope)?,
@@ -69,6 +70,29 @@ pub fn value_text(context: &CommandContext<'_>, statement: &VariableSetStmt) -> 
         SetValue::TransactionModes(_) | SetValue::TransactionSnapshot(_) => {
             Err(error!(UNDEFINED_OBJECT, "unrecognized configuration parameter \"{name}\""))
         }
+    }
+}
+
+/// # Errors
+/// 22023 if temp_buffers would change though the session has used temporary tables.
+fn check_temp_buffers(context: &CommandContext<'_>, name: &str, text: &str) -> Result<()> {
+    let settings = context.view.settings;
+    if !name.eq_ignore_ascii_case("temp_buffers")
+        || !context.cluster().buffers.has_local(context.transaction().proc())
+    {
+        return Ok(());
+    }
+    let before = settings.get(parameters::TEMP_BUFFERS);
+    let wanted = find(name).map(|(_, parameter)| parameter.parse(text)).transpose()?;
+    match wanted {
+        Some(Value::Int(wanted)) if wanted != before => Err(error!(
+            INVALID_PARAMETER_VALUE,
+            "invalid value for parameter \"temp_buffers\": {wanted}"
+        )
+        .detail(
+            "\"temp_buffers\" cannot be changed after any temporary tables have been accessed in the session.",
+        )),
+        _ => Ok(()),
     }
 }
 

@@ -5,15 +5,17 @@
 //! foreign keys.
 
 pub mod index_constraint;
+mod like;
 
 use kokkiri_access::relation::{Persistence, RelationKind, RelationOptions};
+use kokkiri_analyze::tree::Expression;
 use kokkiri_catalog::dependency::DependencyKind;
 use kokkiri_catalog::entries::RelationEntry;
 use kokkiri_parse::quote_identifier;
 use kokkiri_parse::tree::{
     ColumnDef, Constraint, ConstraintKind, CreateStmt, DefElem, ForeignKey, OnCommit, TableElement,
 };
-use kokkiri_parse::{AtLocation, tree as raw};
+use kokkiri_parse::{AtLocation, Location, tree as raw};
 use kokkiri_primitives::{Error, Oid, Result, Severity, SqlState, error};
 use kokkiri_types::AttributeStorage;
 use kokkiri_types::builtin::oid;
@@ -23,7 +25,7 @@ use crate::constraint::NewNotNull;
 use crate::context::{CommandContext, CommandOutcome};
 use crate::index::define::find_column;
 use crate::relation::{self, NewColumn, NewRelation, toast};
-use crate::{check, constraint, default, foreign_key, name, options, sequence};
+use crate::{check, constraint, default, foreign_key, name, options, sequence, table_of_query};
 
 pub use index_constraint::IndexDefinition;
 
@@ -36,6 +38,8 @@ pub struct Definition {
     pub not_null: Vec<NotNullDefinition>,
     pub checks: Vec<NewCheck>,
     pub values: Vec<ValueDefinition>,
+    /// Tables that LIKE names.
+    patterns: Vec<like::Pattern>,
     pub indexes: Vec<IndexDefinition>,
     pub foreign_keys: Vec<(Constraint, ForeignKey)>,
 }
@@ -65,13 +69,15 @@ pub struct ValueDefinition {
 #[derive(Clone, Debug)]
 pub enum ValueSource {
     Default(raw::Expr),
+    /// Copied from another table.
+    Cooked(Expression),
     /// A type like serial.
     Serial,
     Identity(Vec<DefElem>),
 }
 
 pub fn create(context: &mut CommandContext<'_>, statement: &CreateStmt) -> Result<CommandOutcome> {
-    reject_unbuilt(statement)?;
+    reject_unbuilt(context, statement)?;
     let wanted = match statement.relation.persistence {
         raw::Persistence::Permanent => Persistence::Permanent,
         raw::Persistence::Unlogged => Persistence::Unlogged,
@@ -97,7 +103,9 @@ pub fn create(context: &mut CommandContext<'_>, statement: &CreateStmt) -> Resul
             TableElement::Constraint(constraint) => {
                 definition.add_constraint(table_name, None, constraint)?
             }
-            TableElement::Like { .. } => return Err(Error::not_supported("CREATE TABLE with LIKE")),
+            TableElement::Like { relation, options } => {
+                like::add(context, &mut definition, relation, options)?;
+            }
         }
     }
     definition.settle(table_name)?;
@@ -125,17 +133,25 @@ pub fn create(context: &mut CommandContext<'_>, statement: &CreateStmt) -> Resul
     let entry = context.view.expect_relation(oid)?;
     toast::create_if_needed(context, &entry, toast_options)?;
     add_indexes_and_keys(context, oid, &definition)?;
+    for pattern in &definition.patterns {
+        pattern.finish(context, oid)?;
+    }
+    table_of_query::register_on_commit(context, oid, statement.on_commit);
     Ok(CommandOutcome::done(TAG))
 }
 
-fn reject_unbuilt(statement: &CreateStmt) -> Result<()> {
+fn reject_unbuilt(context: &CommandContext<'_>, statement: &CreateStmt) -> Result<()> {
+    if let Some(tablespace) = &statement.tablespace
+        && context.view.tablespace_by_name(tablespace)?.is_none()
+    {
+        return Err(error!(UNDEFINED_OBJECT, "tablespace \"{tablespace}\" does not exist"));
+    }
     let unbuilt = [
         (!statement.inherits.is_empty() && statement.partition_bound.is_none(), "INHERITS"),
         (statement.partition_bound.is_some(), "PARTITION OF"),
         (statement.partition_by.is_some(), "PARTITION BY"),
         (statement.of_type.is_some(), "OF a type"),
-        (statement.tablespace.is_some(), "TABLESPACE"),
-        (matches!(statement.on_commit, OnCommit::DeleteRows | OnCommit::Drop), "ON COMMIT"),
+        (statement.tablespace.as_deref().is_some_and(|name| name != "pg_default"), "TABLESPACE"),
     ];
     if let Some((_, what)) = unbuilt.iter().find(|(is_so, _)| *is_so) {
         return Err(Error::not_supported(format!("CREATE TABLE with {what}")));
@@ -176,12 +192,12 @@ pub fn add_values(context: &mut CommandContext<'_>, table: Oid, definition: &Def
         let entry = context.view.expect_relation(table)?;
         let attribute = find_column(&entry, column)
             .ok_or_else(|| Error::internal(format!("column {column} is missing")))?;
-        let serial;
-        let expr = match source {
-            ValueSource::Default(expr) => expr,
+        let cooked = match source {
+            ValueSource::Default(expr) => default::cook(context, attribute, expr)?,
+            ValueSource::Cooked(expr) => expr.clone(),
             ValueSource::Serial => {
-                serial = next_value_of(context, &entry, column)?;
-                &serial
+                let expr = next_value_of(context, &entry, column)?;
+                default::cook(context, attribute, &expr)?
             }
             ValueSource::Identity(options) => {
                 let kind = DependencyKind::Internal;
@@ -189,7 +205,6 @@ pub fn add_values(context: &mut CommandContext<'_>, table: Oid, definition: &Def
                 continue;
             }
         };
-        let cooked = default::cook(context, attribute, expr)?;
         default::store(context, table, attribute.number, &cooked)?;
         context.advance()?;
     }
@@ -300,11 +315,16 @@ impl Definition {
                 ConstraintKind::NotNull { .. } => saw_null = Some(false),
                 ConstraintKind::Primary(_) if saw_null == Some(true) => return Err(conflict()),
                 ConstraintKind::Default(_) if saw_default => {
-                    return Err(several("default values", &column.name, table, constraint));
+                    // What serial stands for has no place of its own.
+                    let location = match serial {
+                        Some(_) => Location::UNKNOWN,
+                        None => constraint.location,
+                    };
+                    return Err(several("default values specified", &column.name, table, location));
                 }
                 ConstraintKind::Default(_) => saw_default = true,
                 ConstraintKind::Identity { .. } if saw_identity => {
-                    return Err(several("identity specifications", &column.name, table, constraint));
+                    return Err(several("identity specifications", &column.name, table, constraint.location));
                 }
                 ConstraintKind::Identity { .. } if saw_null == Some(true) => return Err(conflict()),
                 ConstraintKind::Identity { always, .. } => {
@@ -312,7 +332,12 @@ impl Definition {
                     (saw_identity, saw_null) = (true, Some(false));
                 }
                 ConstraintKind::Generated { .. } if saw_generated => {
-                    return Err(several("generation clauses", &column.name, table, constraint));
+                    return Err(several(
+                        "generation clauses specified",
+                        &column.name,
+                        table,
+                        constraint.location,
+                    ));
                 }
                 ConstraintKind::Generated { .. } => saw_generated = true,
                 _ => {}
@@ -469,9 +494,8 @@ impl Definition {
 }
 
 /// A column has said the same kind of thing twice.
-fn several(what: &str, column: &str, table: &str, constraint: &Constraint) -> Error {
-    error!(SYNTAX_ERROR, "multiple {what} specified for column \"{column}\" of table \"{table}\"")
-        .at_location(constraint.location)
+fn several(what: &str, column: &str, table: &str, location: Location) -> Error {
+    error!(SYNTAX_ERROR, "multiple {what} for column \"{column}\" of table \"{table}\"").at_location(location)
 }
 
 /// The integer type behind serial and its kin.

@@ -9,6 +9,7 @@ use kokkiri_catalog::dependency::{Behavior, Deletion, ObjectAddress, class, depe
 use kokkiri_catalog::lookup::Lookup;
 use kokkiri_catalog::privilege::{ObjectKind, Privileges};
 use kokkiri_catalog::rows::PgNamespace;
+use kokkiri_primitives::settings::parameters;
 use kokkiri_primitives::{Error, Oid, Result, error};
 
 use crate::context::CommandContext;
@@ -17,6 +18,11 @@ use crate::drop;
 /// The session's schema for temporary objects, made if it has none yet.
 pub fn namespace(context: &mut CommandContext<'_>) -> Result<Oid> {
     let view = context.view;
+    let pages = view.settings.get(parameters::TEMP_BUFFERS) as usize;
+    // Once there are local buffers their number stays.
+    if !view.cluster().buffers.has_local(view.transaction.proc()) {
+        view.cluster().buffers.set_local_frames(view.transaction.proc(), pages)?;
+    }
     // A schema made by a transaction that was rolled back is gone.
     if let Some(own) = view.session.temp_namespace()
         && view.namespace(own)?.is_some()

@@ -123,17 +123,22 @@ fn add_referencing(context: &mut CommandContext<'_>, tables: &mut Vec<Arc<Relati
 /// Empties a table with its TOAST table and its indexes.
 pub fn truncate(context: &mut CommandContext<'_>, table: &RelationEntry) -> Result<()> {
     if context.transaction().made_in_current_sub(table.relation.file) {
-        cut(context, table)?;
-        if let Some(toast) = &table.relation.toast {
-            let toast = context.view.expect_relation(toast.oid)?;
-            cut(context, &toast)?;
-        }
-        return Ok(());
+        return cut_with_toast(context, table);
     }
     replace(context, table)?;
     if let Some(toast) = &table.relation.toast {
         let toast = context.view.expect_relation(toast.oid)?;
         replace(context, &toast)?;
+    }
+    Ok(())
+}
+
+/// Cuts the files of a table and its TOAST table where nobody else can need what is in them.
+pub fn cut_with_toast(context: &CommandContext<'_>, table: &RelationEntry) -> Result<()> {
+    cut(context, table)?;
+    if let Some(toast) = &table.relation.toast {
+        let toast = context.view.expect_relation(toast.oid)?;
+        cut(context, &toast)?;
     }
     Ok(())
 }

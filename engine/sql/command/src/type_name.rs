@@ -110,7 +110,7 @@ impl CommandContext<'_> {
                 _ => invalid("invalid type modifier".to_owned()),
             },
             _ => {
-                let shown = self.type_name(type_oid);
+                let shown = name.names.join(".");
                 Err(error!(SYNTAX_ERROR, "type modifier is not allowed for type \"{shown}\"")
                     .at_location(name.location))
             }

@@ -299,6 +299,11 @@ impl BufferPool {
         Ok(())
     }
 
+    /// True once a session has used temporary relations.
+    pub fn has_local(&self, owner: ProcNumber) -> bool {
+        self.local.read().contains_key(&owner)
+    }
+
     /// Frees a session's local frames. Its temporary relations have been dropped.
     pub fn discard_local(&self, owner: ProcNumber) {
         self.local.write().remove(&owner);

@@ -11,8 +11,8 @@ use kokkiri_catalog::entries::{ConstraintKind, RelationEntry};
 use kokkiri_catalog::lookup::Lookup;
 use kokkiri_catalog::row::OidVector;
 use kokkiri_catalog::rows::{PgConstraint, PgIndex};
-use kokkiri_parse::quote_identifier;
 use kokkiri_parse::tree::{ColumnDef, Expr};
+use kokkiri_parse::{AtLocation, quote_identifier};
 use kokkiri_primitives::{Error, Oid, Result, error};
 use kokkiri_types::builtin::oid;
 use kokkiri_types::{Attribute, TupleDesc};
@@ -56,7 +56,11 @@ pub fn alter(
     using: Option<&Expr>,
 ) -> Result<()> {
     let column = definition.name.as_str();
-    let number = column_number(table, existing_column(table, column)?)?;
+    let place = |error: Error| match error.sqlstate() {
+        kokkiri_primitives::SqlState::FEATURE_NOT_SUPPORTED => error.at_location(definition.location),
+        _ => error,
+    };
+    let number = column_number(table, existing_column(table, column).map_err(place)?)?;
     if altered.new_values.iter().any(|(known, _)| *known == number) {
         return Err(error!(FEATURE_NOT_SUPPORTED, "cannot alter type of column \"{column}\" twice"));
     }

@@ -9,7 +9,7 @@ use kokkiri_catalog::entries::RelationEntry;
 use kokkiri_catalog::lookup::Lookup;
 use kokkiri_catalog::privilege::{Acl, ObjectKind, Privileges};
 use kokkiri_catalog::rows::PgType;
-use kokkiri_parse::tree::{RoleName, RoleSpec};
+use kokkiri_parse::tree::RoleSpec;
 use kokkiri_primitives::{Error, Oid, Result, error};
 
 use crate::context::CommandContext;
@@ -18,7 +18,7 @@ use crate::relation::change_class;
 use crate::{name, sequence};
 
 pub fn change(context: &mut CommandContext<'_>, relation: &RelationEntry, role: &RoleSpec) -> Result<()> {
-    let new = role_oid(context, role)?;
+    let new = context.role_meant(role)?;
     if relation.relation.kind == RelationKind::Index {
         if relation.owner != new {
             context.notice(
@@ -45,18 +45,6 @@ pub fn change(context: &mut CommandContext<'_>, relation: &RelationEntry, role: 
     give(context, relation, new)
 }
 
-fn role_oid(context: &CommandContext<'_>, spec: &RoleSpec) -> Result<Oid> {
-    match &spec.role {
-        RoleName::CurrentRole | RoleName::CurrentUser => Ok(context.role()),
-        RoleName::SessionUser => Ok(context.session_role),
-        RoleName::Public => Err(error!(UNDEFINED_OBJECT, "role \"public\" does not exist")),
-        RoleName::Named(name) => match context.view.role_by_name(name)? {
-            Some(role) => Ok(role.oid),
-            None => Err(error!(UNDEFINED_OBJECT, "role \"{name}\" does not exist")),
-        },
-    }
-}
-
 /// # Errors
 /// 42501 unless the role may act as the new owner, who may create in the schema.
 fn check_may_give(context: &CommandContext<'_>, relation: &RelationEntry, new: Oid) -> Result<()> {
@@ -64,11 +52,7 @@ fn check_may_give(context: &CommandContext<'_>, relation: &RelationEntry, new: O
         return Ok(());
     }
     name::check_owner(context, relation)?;
-    if !context.view.roles_of(context.role())?.contains(&new) {
-        let role = context.view.role(new)?;
-        let shown = role.map_or_else(|| new.to_string(), |role| role.name.to_string());
-        return Err(error!(INSUFFICIENT_PRIVILEGE, "must be able to SET ROLE \"{shown}\""));
-    }
+    context.check_can_set_role(new)?;
     let namespace = context.view.namespace(relation.namespace)?;
     let namespace = namespace.ok_or_else(|| Error::internal("the relation's schema has vanished"))?;
     let wanted = Privileges::CREATE;

@@ -131,6 +131,6 @@ fn copy_rows(
             })
             .collect();
         let slices: Vec<&[ValueRef<'_>]> = made.iter().map(Vec::as_slice).collect();
-        to.multi_insert(&slices, InsertOptions::default(), &mut bulk)?;
+        to.multi_insert(&slices, InsertOptions::default(), Some(&mut bulk))?;
     }
 }

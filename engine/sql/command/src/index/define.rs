@@ -194,7 +194,7 @@ pub fn find_column<'t>(table: &'t RelationEntry, name: &str) -> Option<&'t kokki
 }
 
 /// The name of an index that was given none: `ChooseIndexName`.
-fn default_name(
+pub fn default_name(
     context: &CommandContext<'_>,
     table: &RelationEntry,
     columns: &[NewIndexColumn],

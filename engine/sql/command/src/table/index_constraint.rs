@@ -86,10 +86,8 @@ impl IndexDefinition {
         for (column, key) in
             self.columns.iter().map(|c| (c, true)).chain(self.including.iter().map(|c| (c, false)))
         {
-            let attribute = find_column(table, column).ok_or_else(|| {
-                error!(UNDEFINED_COLUMN, "column \"{column}\" named in key does not exist")
-                    .at_location(self.location)
-            })?;
+            let attribute = find_column(table, column)
+                .ok_or_else(|| error!(UNDEFINED_COLUMN, "column \"{column}\" named in key does not exist"))?;
             columns.push(if key {
                 let opclass = index::default_opclass(context, attribute.type_oid)?.ok_or_else(|| {
                     error!(
