@@ -4,6 +4,7 @@ Kokkiri runs from a built binary on a data directory of its own; the witness is 
 Both listen on 127.0.0.1 at a free port and on a Unix socket in their own directory.
 """
 
+import atexit
 import os
 import pwd
 import shutil
@@ -164,8 +165,20 @@ class Server:
 
 class Kokkiri(Server):
     name = "Kokkiri"
+    # A new cluster, made by init once and copied for each server of this program.
+    template = None
+
+    @classmethod
+    def new_cluster(cls):
+        if cls.template is None:
+            cls.template = os.path.join(tempfile.mkdtemp(prefix="kokkiri-template-"), "data")
+            atexit.register(shutil.rmtree, os.path.dirname(cls.template), ignore_errors=True)
+            subprocess.run([kokkiri_binary(), "init", "-D", cls.template], check=True, stdout=subprocess.DEVNULL)
+        return cls.template
 
     def start(self):
+        if not os.path.exists(self.data):
+            shutil.copytree(self.new_cluster(), self.data)
         command = [kokkiri_binary(), "serve", "-D", self.data, "-p", str(self.port), "-k", self.directory]
         for setting in self.settings:
             command += ["-c", setting]

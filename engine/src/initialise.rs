@@ -112,6 +112,8 @@ fn fill(assembly: &Assembly, settings: &SharedSettings, options: &InitialiseOpti
         Ok::<_, Error>(())
     };
     work(&|view| bootstrap::fill(view, &BootstrapOptions { superuser: options.superuser }))?;
+    session_settings.set_base("allow_system_table_mods", "on", Source::Override)?;
+    work(&crate::system_views::create)?;
     work(&name_databases)?;
     if let Some(verifier) = options.superuser_password {
         work(&|view| set_password(view, verifier))?;

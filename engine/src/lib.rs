@@ -10,6 +10,7 @@ pub mod engine;
 mod initialise;
 mod instance;
 mod session;
+mod system_views;
 
 pub use admission::BackendSlot;
 pub use client::{

@@ -15,7 +15,7 @@ use kokkiri_types::TupleDesc;
 
 pub use index::{Comparator, IndexColumn, IndexDescriptor, IndexKey};
 pub use kokkiri_storage::RelationFile;
-pub use options::{AutovacuumOptions, IndexCleanup, IndexOptions, RelationOptions};
+pub use options::{AutovacuumOptions, CheckOption, IndexCleanup, IndexOptions, RelationOptions, ViewOptions};
 
 /// What sort of relation: `pg_class.relkind`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]

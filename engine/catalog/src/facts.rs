@@ -73,6 +73,11 @@ pub fn system_views() -> impl Iterator<Item = &'static str> {
     statements.filter_map(|text| text.find("CREATE ").map(|start| text[start..].trim_end()))
 }
 
+/// The name of the view that such a statement makes.
+pub fn system_view_name(statement: &str) -> Option<&str> {
+    statement.strip_prefix("CREATE VIEW pg_catalog.")?.split_once(" AS\n").map(|(name, _)| name)
+}
+
 /// The initial rows of one catalog.
 pub struct FactTable {
     pub name: &'static str,

@@ -232,6 +232,51 @@ impl IndexOptions {
     }
 }
 
+/// WITH CHECK OPTION of a view.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum CheckOption {
+    Local,
+    Cascaded,
+}
+
+/// Parameters of a view: `view_reloptions`.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct ViewOptions {
+    /// Conditions from outside are not tried before the view's own.
+    pub security_barrier: bool,
+    /// What the view reads is checked with the privileges of who uses it, not of its owner.
+    pub security_invoker: bool,
+    pub check_option: Option<CheckOption>,
+}
+
+impl ViewOptions {
+    /// Decodes the parameters of a view.
+    pub fn parse<'a>(pairs: impl IntoIterator<Item = (&'a str, &'a str)>) -> Result<Self> {
+        let mut options = Self::default();
+        for (name, value) in pairs {
+            match name {
+                "security_barrier" => options.security_barrier = boolean(name, value)?,
+                "security_invoker" => options.security_invoker = boolean(name, value)?,
+                "check_option" => {
+                    options.check_option = Some(match value.to_ascii_lowercase().as_str() {
+                        "local" => CheckOption::Local,
+                        "cascaded" => CheckOption::Cascaded,
+                        _ => {
+                            return Err(Error::new(
+                                SqlState::INVALID_PARAMETER_VALUE,
+                                format!("invalid value for enum option \"{name}\": {value}"),
+                            )
+                            .detail("Valid values are \"local\" and \"cascaded\"."));
+                        }
+                    });
+                }
+                _ => return Err(unrecognized(name)),
+            }
+        }
+        Ok(options)
+    }
+}
+
 fn unrecognized(name: &str) -> Error {
     Error::new(SqlState::INVALID_PARAMETER_VALUE, format!("unrecognized parameter \"{name}\""))
 }

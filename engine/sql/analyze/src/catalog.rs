@@ -80,6 +80,15 @@ impl<'a> Catalog<'a> {
         }
     }
 
+    /// Locks a relation for the rest of the transaction.
+    pub fn lock(self, relation: Oid, mode: LockMode) -> Result<()> {
+        match self {
+            Catalog::View(view) => view.lock_relation_oid(relation, mode, WaitPolicy::Block).map(drop),
+            #[cfg(test)]
+            Catalog::Facts(_) => Ok(()),
+        }
+    }
+
     pub fn relation_by_oid(self, oid: Oid) -> Result<Option<Arc<RelationEntry>>> {
         ask!(self, source => source.relation(oid))
     }

@@ -402,8 +402,14 @@ impl Analyzer<'_> {
         form: CoercionForm,
         location: Location,
     ) -> Result<Expression> {
-        if typmod < 0 || expr.typmod() == typmod {
+        if expr.typmod() == typmod {
             return Ok(expr);
+        }
+        if typmod < 0 {
+            // Nothing is to be done, but the expression must show that its typmod is not known.
+            let (collation, result_type) = (expr.collation(), target);
+            let relabel = RelabelType { arg: expr, result_type, typmod: -1, collation, form, location };
+            return Ok(Expression::RelabelType(Box::new(relabel)));
         }
         let entry = self.catalog.type_entry(target)?;
         let (element, is_array) = match entry.array_element() {

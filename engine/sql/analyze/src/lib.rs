@@ -20,6 +20,7 @@ mod from;
 mod function;
 mod modify;
 mod operator;
+mod references;
 mod relation;
 mod rewrite;
 mod ruleutils;
@@ -30,6 +31,7 @@ mod target;
 pub mod tree;
 mod type_name;
 
+use kokkiri_catalog::dependency::ObjectAddress;
 use kokkiri_catalog::entries::RelationEntry;
 use kokkiri_catalog::view::CatalogView;
 use kokkiri_parse::tree as raw;
@@ -92,6 +94,47 @@ pub fn deparse_expression(
     name: &dyn Fn(&Expression) -> Option<String>,
 ) -> Result<String> {
     ruleutils::Deparser { catalog: Catalog::View(view), io, name }.expression(expr)
+}
+
+/// The objects that a stored query needs: PostgreSQL's `recordDependencyOnExpr` without the recording.
+pub fn references_of_query(view: &CatalogView<'_>, query: &Query) -> Result<Vec<ObjectAddress>> {
+    let mut references = references::References::new(Catalog::View(view));
+    references.query(query, &mut Vec::new())?;
+    Ok(references.finish())
+}
+
+/// The objects that a stored expression over the columns of `relation` needs:
+/// `recordDependencyOnSingleRelExpr`.
+pub fn references_of_expression(
+    view: &CatalogView<'_>,
+    expr: &Expression,
+    relation: Option<Oid>,
+) -> Result<Vec<ObjectAddress>> {
+    let entry = |relid| RangeTblEntry {
+        kind: RteKind::Relation { relid, relkind: b'r', inh: false, tablesample: None },
+        alias: None,
+        eref: Alias { name: String::new(), columns: Vec::new() },
+        lateral: false,
+        in_from_cl: false,
+        perminfo_index: 0,
+    };
+    let range_table: Vec<RangeTblEntry> = relation.into_iter().map(entry).collect();
+    let mut references = references::References::new(Catalog::View(view));
+    references.expression(expr, &mut vec![&range_table])?;
+    Ok(references.finish())
+}
+
+/// Calls `visit` on each relation that a query, or a query within it, names.
+///
+/// # Errors
+/// What `visit` answers.
+pub fn for_each_relation(query: &Query, visit: &mut dyn FnMut(Oid) -> Result<()>) -> Result<()> {
+    for entry in &query.rtable {
+        if let RteKind::Relation { relid, .. } = entry.kind {
+            visit(relid)?;
+        }
+    }
+    rewrite::for_each_inner(query, &mut |inner| for_each_relation(inner, visit))
 }
 
 /// What a stored expression belongs to.

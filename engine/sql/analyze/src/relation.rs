@@ -254,9 +254,12 @@ impl Analyzer<'_> {
         if let Some(index) = found {
             return Ok(Some(self.column_var(item, index, levels_up, location)));
         }
-        let is_relation = matches!(self.rte_of(item.rtindex, levels_up).kind, RteKind::Relation { .. });
+        let is_stored = match self.rte_of(item.rtindex, levels_up).kind {
+            RteKind::Relation { relkind, .. } => !matches!(relkind, b'v' | b'c'),
+            _ => false,
+        };
         let system = SYSTEM_COLUMNS.iter().find(|(system, ..)| *system == name);
-        let Some((_, number, type_oid)) = system.filter(|_| is_relation) else { return Ok(None) };
+        let Some((_, number, type_oid)) = system.filter(|_| is_stored) else { return Ok(None) };
         let depth = self.scopes.len() - 1 - levels_up as usize;
         let varnullingrels = self.scopes[depth].nulling[item.rtindex as usize - 1].clone();
         self.mark_selected(item.rtindex, *number, levels_up);

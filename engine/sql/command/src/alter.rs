@@ -15,7 +15,7 @@ mod schema;
 
 use std::sync::Arc;
 
-use kokkiri_access::relation::{IndexOptions, RelationKind, RelationOptions};
+use kokkiri_access::relation::{IndexOptions, RelationKind, RelationOptions, ViewOptions};
 use kokkiri_analyze::tree::Expression;
 use kokkiri_catalog::dependency::Behavior;
 use kokkiri_catalog::entries::RelationEntry;
@@ -54,6 +54,7 @@ pub fn execute(context: &mut CommandContext<'_>, statement: &AlterTableStmt) -> 
         ObjectType::Table => "ALTER TABLE",
         ObjectType::Index => "ALTER INDEX",
         ObjectType::Sequence => "ALTER SEQUENCE",
+        ObjectType::View => "ALTER VIEW",
         _ => return Err(Error::not_supported("ALTER of this kind of relation")),
     };
     let mode = statement.commands.iter().map(|command| lock_mode(&command.action)).max_by_key(strength);
@@ -66,9 +67,7 @@ pub fn execute(context: &mut CommandContext<'_>, statement: &AlterTableStmt) -> 
         context.notice(Error::notice(format!("{}, skipping", missing.message())));
         return Ok(CommandOutcome::done(tag));
     };
-    let only_owner =
-        statement.commands.iter().all(|command| matches!(command.action, AlterTableAction::ChangeOwner(_)));
-    check_kind(&entry, statement.object, only_owner)?;
+    check_kind(&entry, statement)?;
     name::check_owner(context, &entry)?;
     let mut commands: Vec<&AlterTableCmd> = statement.commands.iter().collect();
     commands.sort_by_key(|command| pass(&command.action));
@@ -114,12 +113,29 @@ impl Altered {
     }
 }
 
-fn check_kind(entry: &RelationEntry, object: ObjectType, only_owner: bool) -> Result<()> {
-    match (entry.relation.kind, object) {
+fn check_kind(entry: &RelationEntry, statement: &AlterTableStmt) -> Result<()> {
+    let all = |fits: fn(&AlterTableAction) -> bool| {
+        statement.commands.iter().all(|command| fits(&command.action))
+    };
+    let only_owner = all(|action| matches!(action, AlterTableAction::ChangeOwner(_)));
+    let for_views = all(|action| {
+        matches!(
+            action,
+            AlterTableAction::SetRelOptions(_)
+                | AlterTableAction::ResetRelOptions(_)
+                | AlterTableAction::ChangeOwner(_)
+        )
+    });
+    match (entry.relation.kind, statement.object) {
         (RelationKind::Table, ObjectType::Table)
         | (RelationKind::Index, ObjectType::Index)
         | (RelationKind::Sequence, ObjectType::Sequence) => Ok(()),
         (RelationKind::Sequence, ObjectType::Table) if only_owner => Ok(()),
+        (RelationKind::View, ObjectType::View | ObjectType::Table) if for_views => Ok(()),
+        (_, ObjectType::View) if entry.relation.kind != RelationKind::View => {
+            Err(error!(WRONG_OBJECT_TYPE, "\"{}\" is not a view", entry.name))
+        }
+        (_, ObjectType::View) => Err(Error::not_supported("this ALTER VIEW action")),
         (RelationKind::PartitionedTable, ObjectType::Table) => {
             Err(Error::not_supported("ALTER TABLE of a partitioned table"))
         }
@@ -273,6 +289,10 @@ fn set_options(
     let new = options::reloptions(&old, changes, None, reset)?;
     match table.relation.kind {
         RelationKind::Index => IndexOptions::for_btree(options::pairs(new.as_ref())).map(std::mem::drop)?,
+        RelationKind::View if ViewOptions::parse(options::pairs(new.as_ref()))?.check_option.is_some() => {
+            return Err(Error::not_supported("a view's check_option"));
+        }
+        RelationKind::View => {}
         _ => RelationOptions::for_table(options::pairs(new.as_ref())).map(std::mem::drop)?,
     }
     change_class(context, table.oid, |row| row.reloptions = new)?;

@@ -16,6 +16,7 @@ mod check;
 mod comment;
 mod constraint;
 mod context;
+mod create_view;
 mod database;
 mod default;
 mod describe;
@@ -58,6 +59,7 @@ pub fn execute(context: &mut CommandContext<'_>, statement: &Statement) -> Resul
         Statement::Index(index) => index::define::create(context, index),
         Statement::CreateSeq(create) => sequence::create(context, create),
         Statement::AlterSeq(alter) => sequence::alter(context, alter),
+        Statement::View(view) => create_view::create(context, view),
         Statement::CreateSchema(create) => schema::create(context, create),
         Statement::Drop(drop) if drop.object == ObjectType::Schema => schema::drop(context, drop),
         Statement::Drop(drop) => drop::execute(context, drop),

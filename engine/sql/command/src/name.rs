@@ -12,6 +12,7 @@ use kokkiri_catalog::view::LockedRelation;
 use kokkiri_parse::tree as raw;
 use kokkiri_parse::tree::RangeVar;
 use kokkiri_parse::{AtLocation, quote_identifier};
+use kokkiri_primitives::settings::parameters;
 use kokkiri_primitives::{Error, Oid, Result, SqlState, error};
 use kokkiri_transaction::{LockMode, WaitPolicy};
 use kokkiri_types::ValueRef;
@@ -116,7 +117,8 @@ fn resolve_creation(
         }
         other => other,
     };
-    if !own && (entry.name.starts_with("pg_") && namespace < Oid::FIRST_UNPINNED) {
+    let may_change_catalogs = view.settings.get(parameters::ALLOW_SYSTEM_TABLE_MODS);
+    if !own && !may_change_catalogs && entry.name.starts_with("pg_") && namespace < Oid::FIRST_UNPINNED {
         return Err(Error::new(
             SqlState::INSUFFICIENT_PRIVILEGE,
             format!("permission denied to create \"{}.{}\"", entry.name, name.name),
@@ -205,7 +207,7 @@ pub fn check_owner(context: &CommandContext<'_>, entry: &RelationEntry) -> Resul
         let kind = kind_name(entry.relation.kind);
         return Err(error!(INSUFFICIENT_PRIVILEGE, "must be owner of {kind} {}", entry.name));
     }
-    if entry.relation.is_catalog {
+    if entry.relation.is_catalog && !context.view.settings.get(parameters::ALLOW_SYSTEM_TABLE_MODS) {
         return Err(error!(
             INSUFFICIENT_PRIVILEGE,
             "permission denied: \"{}\" is a system catalog", entry.name

@@ -213,9 +213,10 @@ fn class_row(
         // A sequence always has one page with one row.
         relpages: i32::from(new.kind == RelationKind::Sequence),
         reltuples: match new.kind {
-            RelationKind::Table | RelationKind::MaterializedView | RelationKind::Toast => -1.0,
             RelationKind::Sequence => 1.0,
-            _ => 0.0,
+            // Building it counts its entries.
+            RelationKind::Index | RelationKind::PartitionedIndex => 0.0,
+            _ => -1.0,
         },
         relallvisible: 0,
         relallfrozen: 0,

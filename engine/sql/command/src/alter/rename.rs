@@ -49,6 +49,13 @@ pub fn execute(context: &mut CommandContext<'_>, statement: &RenameStmt) -> Resu
         return Err(name::undefined(relation));
     };
     name::check_owner(context, &entry)?;
+    let kind = entry.relation.kind;
+    if of_relation == ObjectType::View && kind != RelationKind::View {
+        return Err(error!(WRONG_OBJECT_TYPE, "\"{}\" is not a view", entry.name));
+    }
+    if of_relation == ObjectType::Sequence && kind != RelationKind::Sequence {
+        return Err(error!(WRONG_OBJECT_TYPE, "\"{}\" is not a sequence", entry.name));
+    }
     let new = statement.new_name.as_str();
     match (statement.object, &statement.subname) {
         (ObjectType::Column, Some(column)) => rename_column(context, &entry, column, new)?,
