@@ -113,7 +113,9 @@ fn fill(assembly: &Assembly, settings: &SharedSettings, options: &InitialiseOpti
     };
     work(&|view| bootstrap::fill(view, &BootstrapOptions { superuser: options.superuser }))?;
     session_settings.set_base("allow_system_table_mods", "on", Source::Override)?;
+    cluster.transactions.making_initial_catalogs(true);
     work(&crate::system_views::create)?;
+    cluster.transactions.making_initial_catalogs(false);
     work(&name_databases)?;
     if let Some(verifier) = options.superuser_password {
         work(&|view| set_password(view, verifier))?;

@@ -133,6 +133,11 @@ impl TransactionSystem {
         })
     }
 
+    /// While the initial catalogs are being made, oids below those of users' objects are handed out.
+    pub fn making_initial_catalogs(&self, being_made: bool) {
+        self.oids.set_bootstrap(being_made);
+    }
+
     /// Hands out the next xid and publishes it as the backend's. A warning may come with it.
     pub(crate) fn allocate_xid(
         &self,
