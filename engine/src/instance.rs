@@ -5,6 +5,7 @@
 //! it; after a crash it lives until the last of them has gone, but writes nothing any more.
 
 use std::path::Path;
+use std::sync::atomic::{AtomicI64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
@@ -13,6 +14,7 @@ use kokkiri_access::heap::{Heap2Resource, HeapResource};
 use kokkiri_access::sequence::SequenceResource;
 use kokkiri_catalog::database::Catalog;
 use kokkiri_primitives::activity::{BackendType, Interrupt, ProcessArray};
+use kokkiri_primitives::clock::TimestampTz;
 use kokkiri_primitives::settings::{ServerSettings, SharedSettings, Source, Stored, Value, find, parameters};
 use kokkiri_primitives::{Error, Result, SqlState};
 use kokkiri_recovery::checkpoint::{CheckpointMaker, CheckpointRequest};
@@ -41,6 +43,9 @@ pub struct Instance {
     pub checkpoints: Arc<CheckpointMaker>,
     pub checkpointer: Arc<Checkpointer>,
     pub background_writer: Arc<BackgroundWriterCounters>,
+    pub(crate) started: TimestampTz,
+    /// When the configuration files were last read, as a [`TimestampTz`].
+    pub(crate) configuration_loaded: AtomicI64,
     settings: Arc<SharedSettings>,
     workers: Mutex<Option<Workers>>,
     /// Held while a backend's slot is being counted out.
@@ -128,6 +133,8 @@ impl Assembly {
             checkpoints: self.checkpoints,
             checkpointer: Arc::clone(&workers.checkpointer),
             background_writer: Arc::clone(&workers.background_writer),
+            started: TimestampTz::now(),
+            configuration_loaded: AtomicI64::new(TimestampTz::now().0),
             settings: self.settings,
             workers: Mutex::new(Some(workers)),
             reserving: Mutex::new(()),
@@ -154,6 +161,7 @@ impl Instance {
 
     /// Takes over what running layers keep of the settings, and tells every backend.
     pub(crate) fn settings_changed(&self) {
+        self.configuration_loaded.store(TimestampTz::now().0, Ordering::Relaxed);
         let values = self.settings.load();
         self.cluster.wal.set_writer_settings(writer_settings(&values));
         self.cluster.wal.set_compression(compression(&values));

@@ -17,6 +17,7 @@ mod command;
 mod copy;
 mod create_table_as;
 mod function_call;
+mod inspection;
 mod io;
 mod plan_cache;
 mod portal;
@@ -199,6 +200,9 @@ impl Session {
             settings: Some(&self.settings),
             catalog: self.block.transaction_if_running().map(|_| self.view()),
             statement_start: self.statement_start,
+            deparser: Some(&inspection::DEPARSER),
+            server: Some(&*self.instance),
+            session_state: Some(self),
             ..CallContext::new(&self.io, &self.info)
         }
     }

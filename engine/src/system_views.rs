@@ -10,6 +10,7 @@ use kokkiri_catalog::privilege::{Acl, AclItem, ObjectKind, Privileges};
 use kokkiri_catalog::rows::PgClass;
 use kokkiri_catalog::view::CatalogView;
 use kokkiri_command::CommandContext;
+use kokkiri_functions::{CallContext, SessionInfo};
 use kokkiri_primitives::clock::TimestampTz;
 use kokkiri_primitives::{Oid, Result};
 use kokkiri_types::ValueRef;
@@ -35,12 +36,16 @@ const FOR_STATISTICS_READERS: [&str; 4] =
 /// Makes the system views. The transaction is the caller's to commit.
 pub fn create(view: &CatalogView<'_>) -> Result<()> {
     let io = IoSettings::from_settings(view.settings, TimestampTz(0))?;
+    let info = SessionInfo::default();
     let mut context = CommandContext {
         view: *view,
+        call: CallContext { catalog: Some(*view), ..CallContext::new(&io, &info) },
         io: &io,
         session_role: view.role,
         in_transaction_block: true,
+        commits_at_once: false,
         checkpoint: &|| Ok(()),
+        extension: None,
         notices: Vec::new(),
     };
     for statement in facts::system_views() {

@@ -1,7 +1,6 @@
 -- The system views, in our own wording: names, types and order of the columns are PostgreSQL 18's.
 -- Init runs this file in every new cluster, statement by statement, in the order of the file; a
--- statement ends with a semicolon at the end of a line. Everybody may select from these views, but for
--- pg_shadow and the pg_buffercache views, which the superuser keeps.
+-- statement ends with a semicolon at the end of a line.
 
 -- Roles. Passwords are in pg_shadow alone.
 
@@ -167,11 +166,6 @@ SELECT pg_stat_get_checkpointer_num_timed() AS num_timed,
 CREATE VIEW pg_catalog.pg_stat_wal AS
 SELECT log.wal_records, log.wal_fpi, log.wal_bytes, log.wal_buffers_full, log.stats_reset
   FROM pg_stat_get_wal() AS log;
-
-CREATE VIEW pg_catalog.pg_buffercache AS
-SELECT frame.bufferid, frame.relfilenode, frame.reltablespace, frame.reldatabase, frame.relforknumber,
-       frame.relblocknumber, frame.isdirty, frame.usagecount, frame.pinning_backends
-  FROM pg_buffercache_pages() AS frame;
 
 -- Cumulative statistics of tables and indexes. The user and sys views take the rows apart by schema.
 

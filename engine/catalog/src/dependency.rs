@@ -40,6 +40,7 @@ pub mod class {
     pub const TRIGGER: Oid = Oid(2620);
     pub const COLLATION: Oid = Oid(3456);
     pub const LARGE_OBJECT: Oid = Oid(2613);
+    pub const EXTENSION: Oid = Oid(3079);
 }
 
 const PG_DEPEND_DEPENDER_INDEX: Oid = Oid(2673);
@@ -91,6 +92,8 @@ pub enum DependencyKind {
     Auto = b'a',
     /// Is part of the other's implementation, and goes only with it.
     Internal = b'i',
+    /// Was made by the other, an extension, and goes only with it.
+    Extension = b'e',
 }
 
 /// Records that `depender` needs each of `referenced`: `recordMultipleDependencies`.
@@ -398,7 +401,10 @@ impl Search<'_> {
     fn owning_object(&self, object: ObjectAddress) -> Result<Option<ObjectAddress>> {
         for row in references_of(self.view, object)? {
             let owner = ObjectAddress { class: row.refclassid, object: row.refobjid, sub: row.refobjsubid };
-            if row.deptype != DependencyKind::Internal as u8 || owner.same_object(object) {
+            let is_part = [DependencyKind::Internal, DependencyKind::Extension]
+                .iter()
+                .any(|kind| *kind as u8 == row.deptype);
+            if !is_part || owner.same_object(object) {
                 continue;
             }
             if self.ancestors.is_empty() {

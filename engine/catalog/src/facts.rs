@@ -57,10 +57,6 @@ fact_files!(
     "pg_type",
 );
 
-/// Functions that PostgreSQL has in extensions and this server always has, of pg_buffercache. Their oids
-/// are from the range that PostgreSQL keeps for development and never releases.
-const OWN_FUNCTIONS: &str = include_str!("../facts/own/pg_proc.tsv");
-
 /// Arguments of built-in functions that have defaults, as text.
 const FUNCTION_DEFAULTS: &str = include_str!("../facts/initial/proargdefaults.tsv");
 
@@ -102,14 +98,8 @@ impl FactTable {
     }
 }
 
-static TABLES: LazyLock<Vec<FactTable>> = LazyLock::new(|| {
-    let mut tables: Vec<_> = FILES.iter().map(|(name, text)| FactTable::read(name, text)).collect();
-    let own = FactTable::read("pg_proc", OWN_FUNCTIONS);
-    if let Some(functions) = tables.iter_mut().find(|table| table.name == own.name) {
-        functions.rows.extend(own.rows);
-    }
-    tables
-});
+static TABLES: LazyLock<Vec<FactTable>> =
+    LazyLock::new(|| FILES.iter().map(|(name, text)| FactTable::read(name, text)).collect());
 
 /// All catalogs that have initial rows.
 pub fn tables() -> &'static [FactTable] {
@@ -268,7 +258,7 @@ mod tests {
         };
         let mut names: Vec<&str> = views.iter().map(|view| name(view)).collect();
         assert!(views.iter().all(|view| view.ends_with(';') && view.matches(';').count() == 1));
-        for wanted in ["pg_stat_activity", "pg_locks", "pg_settings", "pg_buffercache", "pg_stat_wal"] {
+        for wanted in ["pg_stat_activity", "pg_locks", "pg_settings", "pg_stat_wal"] {
             assert!(names.contains(&wanted), "{wanted}");
         }
         names.sort_unstable();

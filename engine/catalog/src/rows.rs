@@ -504,6 +504,17 @@ catalog_rows! {
         amhandler: Oid,
         amtype: u8,
     }
+    /// An extension that has been created in the database.
+    PgExtension = 3079 {
+        oid: Oid,
+        extname: Name,
+        extowner: Oid,
+        extnamespace: Oid,
+        extrelocatable: bool,
+        extversion: String,
+        extconfig: Option<Array<Oid>>,
+        extcondition: Option<Array<String>>,
+    }
     /// A language of functions.
     PgLanguage = 2612 {
         oid: Oid,

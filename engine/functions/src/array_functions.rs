@@ -8,6 +8,7 @@ use kokkiri_types::{Value, ValueRef, io};
 
 use crate::context::CallContext;
 use crate::registry::{Builtin, list};
+use crate::system::text_form;
 
 pub(crate) const FILES: &[&[&[Builtin]]] = &[list![
     array_ndims,
@@ -191,7 +192,10 @@ fn join(context: &CallContext<'_>, payload: &[u8], delimiter: &str, null: Option
         first = false;
         match (&value, null) {
             (Value::Null, Some(null)) => out.extend_from_slice(null.as_bytes()),
-            _ => io::output_text(element, value.as_ref(), context.io, &mut out)?,
+            _ => {
+                let view = context.catalog.as_ref();
+                text_form::output_text(view, element, value.as_ref(), context.io, &mut out)?;
+            }
         }
     }
     Ok(String::from_utf8_lossy(&out).into_owned())

@@ -12,6 +12,7 @@
 
 pub mod aggregate;
 pub mod context;
+pub mod extension;
 pub mod kernel;
 pub mod random;
 pub mod registry;

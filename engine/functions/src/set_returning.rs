@@ -81,7 +81,8 @@ const FUNCTIONS: &[SetFunction] = &[
 
 /// All that are built.
 pub fn set_functions() -> impl Iterator<Item = &'static SetFunction> {
-    FUNCTIONS.iter().chain(crate::system::SETS.iter().copied().flatten())
+    let system = crate::system::SETS.iter().copied().flatten();
+    FUNCTIONS.iter().chain(system).chain(crate::extension::SETS).chain(crate::extension::pg_buffercache::SETS)
 }
 
 /// The set-returning function with this oid, if it is built.

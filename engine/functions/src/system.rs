@@ -15,9 +15,10 @@ mod activity;
 mod control;
 mod describe;
 mod identifier;
-mod need;
-mod rows;
+pub(crate) mod need;
+pub(crate) mod rows;
 mod session;
+mod signature;
 mod size;
 mod statistics;
 mod transactions;
@@ -37,6 +38,7 @@ pub(crate) const FILES: &[&[&[Builtin]]] = &[
     describe::LIST,
     sequence::LIST,
     session::LIST,
+    signature::LIST,
     size::LIST,
     statistics::LIST,
     text_form::LIST,
@@ -46,4 +48,5 @@ pub(crate) const FILES: &[&[&[Builtin]]] = &[
 ];
 
 /// Functions that return sets or several results.
-pub(crate) const SETS: &[&[SetFunction]] = &[activity::SETS, statistics::SETS, transactions::SETS];
+pub(crate) const SETS: &[&[SetFunction]] =
+    &[activity::SETS, describe::SETS, statistics::SETS, transactions::SETS];

@@ -112,6 +112,7 @@ impl Session {
             in_transaction_block: self.block.is_block(),
             commits_at_once: false,
             checkpoint: &checkpoint,
+            extension: None,
             notices: Vec::new(),
         };
         let result = work(&mut context);
@@ -211,7 +212,8 @@ impl Session {
             .collect::<Result<Vec<_>>>()?;
         let query =
             RawStatement { statement: statement.query.clone(), location: raw.location, length: raw.length };
-        let source = self.prepare(Arc::new(query), Arc::clone(&portal.text), types)?;
+        let mut source = self.prepare(Arc::new(query), Arc::clone(&portal.text), types)?;
+        source.from_sql = true;
         self.statements.insert(statement.name.clone(), source);
         Ok(Ran::Complete("PREPARE".to_owned()))
     }

@@ -16,6 +16,7 @@ use kokkiri_execute::catalog::ViewFacts;
 use kokkiri_execute::execution::Execution;
 use kokkiri_parse::tree::RawStatement;
 use kokkiri_plan::plan::PlannedStatement;
+use kokkiri_primitives::clock::TimestampTz;
 use kokkiri_primitives::settings::{Settings, parameters};
 use kokkiri_primitives::{Oid, Result, error};
 use kokkiri_transaction::{LockMode, WaitPolicy};
@@ -36,11 +37,16 @@ pub struct Source {
     pub parameter_types: Vec<Oid>,
     /// Columns of its result, if it has one. They stay the same for its whole life.
     pub columns: Option<Arc<[ResultColumn]>>,
+    pub prepared: TimestampTz,
+    /// By PREPARE, not by the protocol.
+    pub from_sql: bool,
+    /// How often the generic plan was chosen.
+    pub generic_plans: u32,
     analyzed: Option<Analyzed>,
     generic: Option<GenericPlan>,
     /// Cost of the generic plan when it was last made.
     generic_cost: Option<f64>,
-    custom_plans: u32,
+    pub custom_plans: u32,
     custom_cost: f64,
 }
 
@@ -96,6 +102,9 @@ impl Source {
             raw,
             parameter_types,
             columns: None,
+            prepared: TimestampTz::now(),
+            from_sql: false,
+            generic_plans: 0,
             analyzed: None,
             generic: None,
             generic_cost: None,
@@ -113,6 +122,7 @@ impl Source {
         self.revalidate(facts)?;
         if !self.wants_custom(facts.view.settings, values) {
             if let Some(generic) = &mut self.generic {
+                self.generic_plans += 1;
                 return Ok((Arc::clone(&generic.plan), generic.spare.take()));
             }
             let plan = self.plan_for(facts, &[])?;
@@ -123,6 +133,7 @@ impl Source {
             }
             // Now that its cost is known it may turn out to be the dearer one.
             if !self.wants_custom(facts.view.settings, values) {
+                self.generic_plans += 1;
                 return Ok((plan, None));
             }
         }

@@ -3,15 +3,31 @@
 use kokkiri_catalog::view::CatalogView;
 use kokkiri_primitives::clock::TimestampTz;
 use kokkiri_primitives::{Oid, Result};
+use kokkiri_types::io::IoSettings;
 
 /// Turns what the catalogs store serialised into SQL again; the analyzer's, as functions.
 #[derive(Clone, Copy)]
 pub struct Deparser {
-    /// An expression, or a list of expressions separated by `, `, over the columns of `relation`
-    /// (unqualified). `pretty` leaves out parentheses that aren't needed.
-    pub expression: fn(&CatalogView<'_>, tree: &str, relation: Option<Oid>, pretty: bool) -> Result<String>,
-    /// A view's query, with lines broken at `wrap` columns (0: each item its own line).
-    pub query: fn(&CatalogView<'_>, tree: &str, pretty: bool, wrap: i32) -> Result<String>,
+    /// An expression, or a list of expressions separated by `, `, over the columns of a relation
+    /// (unqualified). The last argument leaves out parentheses that aren't needed.
+    pub expression:
+        fn(&CatalogView<'_>, &IoSettings, tree: &str, relation: Option<Oid>, bool) -> Result<String>,
+    /// A view's query, given the view's columns. `pretty` leaves out parentheses that aren't needed; lists go on
+    /// in their line up to `wrap` columns (0: each item its own line).
+    pub query: fn(
+        &CatalogView<'_>,
+        &IoSettings,
+        tree: &str,
+        columns: Vec<String>,
+        pretty: bool,
+        wrap: i32,
+    ) -> Result<String>,
+    /// The statement that makes an index or, given its number, one column of it.
+    pub index:
+        fn(&CatalogView<'_>, &IoSettings, index: Oid, column: i32, pretty: bool) -> Result<Option<String>>,
+    /// A constraint as a table's definition has it.
+    pub constraint:
+        fn(&CatalogView<'_>, &IoSettings, constraint: Oid, pretty: bool) -> Result<Option<String>>,
 }
 
 /// Numbers behind pg_stat_checkpointer. Times are milliseconds.

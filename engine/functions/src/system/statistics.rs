@@ -8,7 +8,7 @@ use kokkiri_types::numeric::Numeric;
 use kokkiri_types::{Value, ValueRef};
 
 use super::need;
-use super::rows::{Record, listed, one_row};
+use super::rows::one_row;
 use crate::context::CallContext;
 use crate::registry::{Builtin, list};
 use crate::set_returning::{SetFunction, SetRows};
@@ -31,12 +31,7 @@ pub(crate) const LIST: &[&[Builtin]] = list![
     pg_stat_get_checkpointer_stat_reset_time,
 ];
 
-pub(crate) const SETS: &[SetFunction] = &[
-    SetFunction::new(1136, "pg_stat_get_wal", true, pg_stat_get_wal),
-    SetFunction::new(8100, "pg_buffercache_pages", true, pg_buffercache_pages),
-    SetFunction::new(8101, "pg_buffercache_summary", true, pg_buffercache_summary),
-    SetFunction::new(8102, "pg_buffercache_usage_counts", true, pg_buffercache_usage_counts),
-];
+pub(crate) const SETS: &[SetFunction] = &[SetFunction::new(1136, "pg_stat_get_wal", true, pg_stat_get_wal)];
 
 macro_rules! counters {
     ($source:ident: $($oid:literal $name:ident $field:ident $type:ty;)+) => {$(
@@ -92,59 +87,4 @@ fn pg_stat_get_wal(context: &mut CallContext<'_>, _arguments: &[ValueRef<'_>]) -
         Value::Int64(counters.buffers_full.load(Ordering::Relaxed) as i64),
         Value::Int64(reset.0),
     ]))
-}
-
-/// A row a frame; frames without a page show only their number.
-fn pg_buffercache_pages(
-    context: &mut CallContext<'_>,
-    _arguments: &[ValueRef<'_>],
-) -> Result<Box<dyn SetRows>> {
-    let buffers = &need::catalog(context)?.cluster().buffers;
-    let row = |info: kokkiri_storage::buffer::BufferInfo| -> Record {
-        let mut row = vec![Value::Int32(info.buffer_id as i32)];
-        match info.tag {
-            None => row.resize(9, Value::Null),
-            Some(tag) => row.extend([
-                Value::Int32(tag.locator.number.0 as i32),
-                Value::oid(tag.locator.tablespace),
-                Value::oid(tag.locator.database),
-                Value::Int16(tag.fork as i16),
-                Value::Int64(i64::from(tag.block.0)),
-                Value::Bool(info.dirty),
-                Value::Int16(i16::from(info.usage)),
-                Value::Int32(info.pins as i32),
-            ]),
-        }
-        row
-    };
-    Ok(listed(buffers.inspect().map(row).collect()))
-}
-
-fn pg_buffercache_summary(
-    context: &mut CallContext<'_>,
-    _arguments: &[ValueRef<'_>],
-) -> Result<Box<dyn SetRows>> {
-    let summary = need::catalog(context)?.cluster().buffers.summary();
-    let average = match summary.used {
-        0 => Value::Null,
-        used => Value::Float64(summary.usage_total as f64 / used as f64),
-    };
-    Ok(one_row(vec![
-        Value::Int32(summary.used as i32),
-        Value::Int32(summary.unused as i32),
-        Value::Int32(summary.dirty as i32),
-        Value::Int32(summary.pinned as i32),
-        average,
-    ]))
-}
-
-fn pg_buffercache_usage_counts(
-    context: &mut CallContext<'_>,
-    _arguments: &[ValueRef<'_>],
-) -> Result<Box<dyn SetRows>> {
-    let summary = need::catalog(context)?.cluster().buffers.summary();
-    let row = |(usage, (buffers, dirty, pinned)): (usize, &(u64, u64, u64))| -> Record {
-        [usage as i32, *buffers as i32, *dirty as i32, *pinned as i32].map(Value::Int32).into()
-    };
-    Ok(listed(summary.by_usage.iter().enumerate().map(row).collect()))
 }

@@ -510,6 +510,11 @@ fn aclitemout(context: &mut CallContext<'_>, item: [u8; 16]) -> Result<String> {
     print_acl_item(&need::catalog(context)?, AclItem::from_bytes(item))
 }
 
+/// The relation that a text names.
+pub(crate) fn regclass(view: &CatalogView<'_>, text: &str) -> Result<Oid> {
+    named(view, oid::REGCLASS, text)
+}
+
 /// The cast from text.
 #[builtin(oid = 1079)]
 fn text_regclass(context: &mut CallContext<'_>, text: &str) -> Result<Oid> {

@@ -64,6 +64,8 @@ fn one_type(view: Option<&CatalogView<'_>>, type_oid: Oid, typmod: Option<i32>) 
         oid::INT4 => Some("integer"),
         oid::INT8 => Some("bigint"),
         oid::NUMERIC => Some("numeric"),
+        // A word of the grammar, but this type is always meant.
+        oid::JSON => Some("json"),
         oid::INTERVAL => Some("interval"),
         oid::VARBIT => Some("bit varying"),
         oid::VARCHAR => Some("character varying"),

@@ -20,7 +20,58 @@ pub(crate) const LIST: &[&[Builtin]] = list![
     pg_opclass_is_visible,
     pg_opfamily_is_visible,
     pg_collation_is_visible,
+    pg_conversion_is_visible,
+    pg_ts_config_is_visible,
+    pg_ts_dict_is_visible,
+    pg_ts_parser_is_visible,
+    pg_ts_template_is_visible,
+    pg_statistics_obj_is_visible,
 ];
+
+/// True if an unqualified name finds the object of a catalog whose rows begin with oid, name and schema. Only for
+/// small catalogs: it reads all of them.
+fn named_is_visible(context: &CallContext<'_>, catalog: Oid, object: Oid) -> Result<Option<bool>> {
+    let view = need::catalog(context)?;
+    let rows = view.scan_all(catalog)?;
+    let rows = rows.iter().filter_map(|(_, values)| match values.as_slice() {
+        [oid, name, schema, ..] => Some((oid.as_ref().oid(), name, schema.as_ref().oid())),
+        _ => None,
+    });
+    let rows: Vec<_> = rows.collect();
+    let Some((_, name, _)) = rows.iter().find(|(oid, ..)| *oid == object) else { return Ok(None) };
+    let candidates: Vec<_> =
+        rows.iter().filter(|(_, other, _)| other == name).map(|(oid, _, schema)| (*schema, *oid)).collect();
+    is_first(&view, object, &candidates).map(Some)
+}
+
+macro_rules! visibility_of_named {
+    ($($oid:literal $name:ident $catalog:literal;)+) => {$(
+        #[builtin(oid = $oid)]
+        fn $name(context: &mut CallContext<'_>, object: Oid) -> Result<Option<bool>> {
+            named_is_visible(context, Oid($catalog), object)
+        }
+    )+};
+}
+
+visibility_of_named! {
+    2093 pg_conversion_is_visible 2607;
+    3758 pg_ts_config_is_visible 3602;
+    3757 pg_ts_dict_is_visible 3600;
+    3756 pg_ts_parser_is_visible 3601;
+    3768 pg_ts_template_is_visible 3764;
+}
+
+/// Extended statistics: their rows begin with oid, table, name, schema.
+#[builtin(oid = 3403)]
+fn pg_statistics_obj_is_visible(context: &mut CallContext<'_>, object: Oid) -> Result<Option<bool>> {
+    const PG_STATISTIC_EXT: Oid = Oid(3381);
+    let view = need::catalog(context)?;
+    let rows = view.scan_all(PG_STATISTIC_EXT)?;
+    if rows.iter().any(|(_, values)| values.first().is_some_and(|oid| oid.as_ref().oid() == object)) {
+        return Err(kokkiri_primitives::Error::not_supported("extended statistics"));
+    }
+    Ok(None)
+}
 
 pub(crate) fn key(oid: Oid) -> ValueRef<'static> {
     ValueRef::Int32(oid.0 as i32)

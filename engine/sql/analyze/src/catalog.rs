@@ -141,6 +141,16 @@ impl<'a> Catalog<'a> {
         ask!(self, source => source.family_operator(family, input, input, strategy))
     }
 
+    /// A type's default operator class.
+    pub fn default_opclass_of(self, method: Oid, type_oid: Oid) -> Result<Option<Oid>> {
+        let Some((family, input)) = self.default_opclass(method, type_oid)? else { return Ok(None) };
+        let classes = ask!(self, source => source.opclasses(method))?;
+        let found = classes
+            .iter()
+            .find(|class| class.opcdefault && class.opcfamily == family && class.opcintype == input);
+        Ok(found.map(|class| class.oid))
+    }
+
     /// Family and input type of a type's default operator class: PostgreSQL's `GetDefaultOpClass`.
     fn default_opclass(self, method: Oid, type_oid: Oid) -> Result<Option<(Oid, Oid)>> {
         let classes = ask!(self, source => source.opclasses(method))?;
@@ -312,6 +322,8 @@ impl<'a> Catalog<'a> {
             oid::BOOL | oid::CHAR | oid::INT2 | oid::INT4 | oid::INT8 | oid::FLOAT4 | oid::FLOAT8 => {
                 kokkiri_types::io::type_name(type_oid)
             }
+            // A word of the grammar, but this type is always meant.
+            oid::JSON => "json".to_owned(),
             _ => {
                 let visible = self.type_by_name(None, &entry.name).ok().flatten();
                 let name = quote_identifier(&entry.name);

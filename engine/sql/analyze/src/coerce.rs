@@ -31,6 +31,20 @@ pub(crate) enum Pathway {
     Array,
 }
 
+/// Makes a cast one that does not show: `hide_coercion_node`.
+fn hide_coercion(expr: &mut Expression) {
+    let form = match expr {
+        Expression::FuncExpr(cast) => &mut cast.form,
+        Expression::RelabelType(cast) => &mut cast.form,
+        Expression::CoerceViaIo(cast) => &mut cast.form,
+        Expression::ArrayCoerceExpr(cast) => &mut cast.form,
+        Expression::ConvertRowtypeExpr(cast) => &mut cast.form,
+        Expression::CoerceToDomain(cast) => &mut cast.form,
+        _ => return,
+    };
+    *form = CoercionForm::ImplicitCast;
+}
+
 pub(crate) fn is_polymorphic(type_oid: Oid) -> bool {
     matches!(
         type_oid,
@@ -141,7 +155,15 @@ impl Analyzer<'_> {
             expr => (expr, None),
         };
         let original_is_const = matches!(expr, Expression::Const(_));
-        let result = self.coerce(expr, target, typmod, context, form, location)?;
+        let mut result = self.coerce(expr, target, typmod, context, form, location)?;
+        if from != target
+            && typmod >= 0
+            && result.typmod() != typmod
+            && !matches!(result, Expression::Const(_))
+        {
+            // The cast and its length are shown as one.
+            hide_coercion(&mut result);
+        }
         let hide = !original_is_const || !matches!(result, Expression::Const(_));
         let form_of_length = if hide { form } else { CoercionForm::ImplicitCast };
         let result = self.coerce_typmod(result, target, typmod, context, form_of_length, location)?;

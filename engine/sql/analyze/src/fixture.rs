@@ -257,6 +257,6 @@ pub(crate) fn deparse(expr: &Expression, query: &Query) -> Result<String> {
             _ => None,
         };
         let io = IoSettings::default();
-        crate::ruleutils::Deparser { catalog: Catalog::Facts(facts), io: &io, name: &name }.expression(expr)
+        crate::ruleutils::named_expression_text(Catalog::Facts(facts), &io, expr, &name)
     })
 }

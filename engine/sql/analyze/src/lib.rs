@@ -93,7 +93,60 @@ pub fn deparse_expression(
     expr: &Expression,
     name: &dyn Fn(&Expression) -> Option<String>,
 ) -> Result<String> {
-    ruleutils::Deparser { catalog: Catalog::View(view), io, name }.expression(expr)
+    ruleutils::named_expression_text(Catalog::View(view), io, expr, name)
+}
+
+/// Stored expressions, separated by commas, as the catalogs' functions show them; over the columns of
+/// `relation`, if one is given.
+pub fn deparse_stored_expression(
+    view: &CatalogView<'_>,
+    io: &IoSettings,
+    tree: &str,
+    relation: Option<Oid>,
+    pretty: bool,
+) -> Result<String> {
+    // A list of expressions, or one.
+    let exprs: Vec<Expression> = match tree.trim_start().starts_with('[') {
+        true => stored::read(tree)?,
+        false => vec![stored::read(tree)?],
+    };
+    ruleutils::expression_text(Catalog::View(view), io, &exprs, relation, pretty)
+}
+
+/// The statement that makes an index, or one of its columns: `pg_get_indexdef`.
+pub fn index_definition(
+    view: &CatalogView<'_>,
+    io: &IoSettings,
+    index: Oid,
+    column: i32,
+    pretty: bool,
+) -> Result<Option<String>> {
+    ruleutils::definition::Definitions { view, io, pretty }.index(index, column)
+}
+
+/// A constraint as a table's definition has it: `pg_get_constraintdef`.
+pub fn constraint_definition(
+    view: &CatalogView<'_>,
+    io: &IoSettings,
+    constraint: Oid,
+    pretty: bool,
+) -> Result<Option<String>> {
+    ruleutils::definition::Definitions { view, io, pretty }.constraint(constraint)
+}
+
+/// A view's query as SQL: `pg_get_viewdef`. `columns` are the view's; lists go on in their line up to `wrap`
+/// columns.
+pub fn deparse_view(
+    view: &CatalogView<'_>,
+    io: &IoSettings,
+    tree: &str,
+    columns: Vec<String>,
+    pretty: bool,
+    wrap: i32,
+) -> Result<String> {
+    let query: Query = stored::read(tree)?;
+    let layout = ruleutils::Layout { pretty, indented: true, wrap };
+    ruleutils::query_text(Catalog::View(view), io, &query, columns, layout)
 }
 
 /// The objects that a stored query needs: PostgreSQL's `recordDependencyOnExpr` without the recording.

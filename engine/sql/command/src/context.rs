@@ -26,6 +26,8 @@ pub struct CommandContext<'a> {
     pub commits_at_once: bool,
     /// Makes a checkpoint and waits for it.
     pub checkpoint: &'a dyn Fn() -> Result<()>,
+    /// The extension whose script is running: what is made belongs to it.
+    pub extension: Option<Oid>,
     /// What the client is to be told besides the outcome.
     pub notices: Vec<Error>,
 }

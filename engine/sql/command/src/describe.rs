@@ -60,6 +60,7 @@ impl CommandContext<'_> {
                 let row: PgRewrite = self.row_by_oid(REWRITE_BY_OID, object.object)?.ok_or_else(missing)?;
                 format!("rule {} on {}", row.rulename, self.describe_relation(row.ev_class)?)
             }
+            class::EXTENSION => self.describe_extension(object.object)?,
             class::NAMESPACE => {
                 format!("schema {}", view.namespace(object.object)?.ok_or_else(missing)?.name)
             }

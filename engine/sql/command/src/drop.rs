@@ -191,6 +191,8 @@ fn drop_object(context: &mut CommandContext<'_>, object: ObjectAddress) -> Resul
             }
             Ok(())
         }
+        class::FUNCTION => crate::function::remove(context, oid),
+        class::EXTENSION => crate::extension::remove(context, oid),
         class::NAMESPACE => {
             for found in view.rows_to_change::<PgNamespace>(Lookup::NamespaceByOid, &[key(oid)])? {
                 found.delete(&view)?;

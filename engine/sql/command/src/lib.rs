@@ -22,7 +22,9 @@ mod default;
 mod describe;
 mod drop;
 mod expression;
+mod extension;
 mod foreign_key;
+mod function;
 mod index;
 mod lock_table;
 mod name;
@@ -62,6 +64,9 @@ pub fn execute(context: &mut CommandContext<'_>, statement: &Statement) -> Resul
         Statement::View(view) => create_view::create(context, view),
         Statement::CreateSchema(create) => schema::create(context, create),
         Statement::Drop(drop) if drop.object == ObjectType::Schema => schema::drop(context, drop),
+        Statement::Drop(drop) if drop.object == ObjectType::Extension => extension::drop(context, drop),
+        Statement::CreateExtension(create) => extension::create(context, create),
+        Statement::CreateFunction(create) => function::create(context, create),
         Statement::Drop(drop) => drop::execute(context, drop),
         Statement::Truncate(truncate) => truncate::execute(context, truncate),
         Statement::AlterTable(alter) => alter::execute(context, alter),

@@ -123,6 +123,7 @@ pub fn create(context: &mut CommandContext<'_>, new: &NewRelation<'_>) -> Result
         let namespace = ObjectAddress::new(class::NAMESPACE, new.namespace);
         dependency::record(&context.view, myself, [namespace], DependencyKind::Normal)?;
         dependency::record_owner(&context.view, myself, new.owner)?;
+        context.record_member(myself)?;
     }
     Ok(oid)
 }

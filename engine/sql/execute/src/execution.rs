@@ -29,15 +29,27 @@ pub struct Execution {
 
 /// Names and volatilities of the functions that a statement calls, read while it is built.
 #[derive(Debug, Default)]
-pub(crate) struct KnownFunctions(std::collections::HashMap<Oid, (String, bool)>);
+pub(crate) struct KnownFunctions(std::collections::HashMap<Oid, KnownFunction>);
+
+#[derive(Debug)]
+struct KnownFunction {
+    name: String,
+    is_volatile: bool,
+    /// What is called: another function's number for one that SQL has made.
+    implementation: Oid,
+}
 
 impl FunctionNames for KnownFunctions {
     fn function_name(&self, oid: Oid) -> String {
-        self.0.get(&oid).map_or_else(|| oid.to_string(), |(name, _)| name.clone())
+        self.0.get(&oid).map_or_else(|| oid.to_string(), |known| known.name.clone())
     }
 
     fn is_volatile(&self, oid: Oid) -> bool {
-        self.0.get(&oid).is_none_or(|(_, volatile)| *volatile)
+        self.0.get(&oid).is_none_or(|known| known.is_volatile)
+    }
+
+    fn implementation(&self, oid: Oid) -> Oid {
+        self.0.get(&oid).map_or(oid, |known| known.implementation)
     }
 }
 
@@ -64,12 +76,19 @@ impl KnownFunctions {
         // What casts of CURRENT_DATE and its kin are compiled to, and nextval, whose names nobody needs.
         let mut known = Self::default();
         for oid in [1299, 745, 746, 861, 1402] {
-            known.0.insert(Oid(oid), (String::new(), false));
+            let implementation = Oid(oid);
+            let function = KnownFunction { name: String::new(), is_volatile: false, implementation };
+            known.0.insert(Oid(oid), function);
         }
         for oid in found {
             let entry = facts.function(Oid(oid))?;
             let volatile = entry.volatility == kokkiri_catalog::entries::Volatility::Volatile;
-            known.0.insert(Oid(oid), (entry.name.to_string(), volatile));
+            let function = KnownFunction {
+                name: entry.name.to_string(),
+                is_volatile: volatile,
+                implementation: kokkiri_functions::extension::implementation(&entry),
+            };
+            known.0.insert(Oid(oid), function);
         }
         Ok(known)
     }

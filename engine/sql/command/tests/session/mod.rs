@@ -24,6 +24,7 @@ pub fn context<'a>(view: &CatalogView<'a>, io: &'a IoSettings) -> CommandContext
         in_transaction_block: true,
         commits_at_once: false,
         checkpoint: &|| Ok(()),
+        extension: None,
         notices: Vec::new(),
     }
 }

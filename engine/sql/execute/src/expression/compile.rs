@@ -41,6 +41,8 @@ pub trait FunctionNames: Send + Sync + std::fmt::Debug {
     fn function_name(&self, oid: Oid) -> String;
     /// Volatile functions are called row by row.
     fn is_volatile(&self, oid: Oid) -> bool;
+    /// The number in the library of what the function calls.
+    fn implementation(&self, oid: Oid) -> Oid;
 }
 
 impl Scope {
@@ -120,7 +122,8 @@ impl<'s> Compiler<'s> {
         variadic: bool,
     ) -> Result<CallInfo> {
         let names = self.scope.function_names.as_ref();
-        let builtin = lookup(function).ok_or_else(|| {
+        let called = names.map_or(function, |names| names.implementation(function));
+        let builtin = lookup(called).ok_or_else(|| {
             let name = names.map_or_else(|| function.to_string(), |names| names.function_name(function));
             not_built(&name)
         })?;

@@ -437,7 +437,7 @@ impl Builder<'_> {
             let physical = physical_of(target.expr.result_type());
             items.push(match &target.expr {
                 Expression::FuncExpr(function) if function.returns_set => SetItem::Set {
-                    function: set_function(function.funcid, &self.names.function_name(function.funcid))?,
+                    function: set_function(function.funcid, &*self.names)?,
                     args: function
                         .args
                         .iter()
@@ -468,15 +468,26 @@ impl Builder<'_> {
         let [expr] = functions else { return Err(Error::not_supported("ROWS FROM with several functions")) };
         let none = self.input_scope();
         let source = match expr {
-            Expression::FuncExpr(function) if function.returns_set => Source::Set {
-                function: set_function(function.funcid, &self.names.function_name(function.funcid))?,
-                args: function.args.iter().map(|arg| Compiler::compile(&none, arg)).collect::<Result<_>>()?,
-                argument_types: function.args.iter().map(Expression::result_type).collect(),
-                result_type: function.result_type,
-            },
+            // A function with several results and no set returns one row.
+            Expression::FuncExpr(function)
+                if function.returns_set
+                    || kokkiri_functions::set_returning(self.names.implementation(function.funcid))
+                        .is_some() =>
+            {
+                Source::Set {
+                    function: set_function(function.funcid, &*self.names)?,
+                    args: function
+                        .args
+                        .iter()
+                        .map(|arg| Compiler::compile(&none, arg))
+                        .collect::<Result<_>>()?,
+                    argument_types: function.args.iter().map(Expression::result_type).collect(),
+                    result_type: function.result_type,
+                }
+            }
             other => Source::Plain(Compiler::compile(&none, other)?),
         };
-        let mut types = vec![physical_of(expr.result_type())];
+        let mut types = self.function_columns(relid, expr)?;
         if with_ordinality {
             types.push(PhysicalType::Int64);
         }
@@ -494,6 +505,29 @@ impl Builder<'_> {
             ordinal: 0,
             removed: 0,
         }))
+    }
+
+    /// The columns of a function in FROM: those of its definition list, of its OUT parameters, of its row type,
+    /// or its value.
+    fn function_columns(&self, relid: u32, expr: &Expression) -> Result<Vec<PhysicalType>> {
+        use kokkiri_catalog::entries::ArgumentMode;
+        if let Some(RteKind::Function { functions, .. }) =
+            self.statement.range_table.get(relid as usize - 1).map(|entry| &entry.kind)
+            && let [only] = functions.as_slice()
+            && !only.columns.is_empty()
+        {
+            return Ok(only.columns.iter().map(|(_, column)| physical_of(column.type_oid)).collect());
+        }
+        if let Expression::FuncExpr(function) = expr {
+            let entry = self.facts.function(function.funcid)?;
+            let is_out = |mode| matches!(mode, ArgumentMode::Out | ArgumentMode::InOut | ArgumentMode::Table);
+            let outs = entry.declared.iter().filter(|argument| is_out(argument.mode));
+            let columns: Vec<_> = outs.map(|argument| physical_of(argument.type_oid)).collect();
+            if columns.len() > 1 {
+                return Ok(columns);
+            }
+        }
+        Ok(vec![physical_of(expr.result_type())])
     }
 
     fn nest_loop(&self, plan: &Plan, nest: &NestLoop) -> Result<Box<dyn Operator>> {

@@ -222,7 +222,8 @@ impl Operator for ProjectSet {
 /// Finds the implementation of a set-returning function.
 pub fn set_function(
     oid: kokkiri_primitives::Oid,
-    name: &str,
+    names: &dyn crate::expression::compile::FunctionNames,
 ) -> Result<&'static kokkiri_functions::SetFunction> {
-    set_returning(oid).ok_or_else(|| kokkiri_functions::not_built(name))
+    let found = set_returning(names.implementation(oid));
+    found.ok_or_else(|| kokkiri_functions::not_built(&names.function_name(oid)))
 }
