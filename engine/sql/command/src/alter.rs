@@ -114,9 +114,8 @@ impl Altered {
 }
 
 fn check_kind(entry: &RelationEntry, statement: &AlterTableStmt) -> Result<()> {
-    let all = |fits: fn(&AlterTableAction) -> bool| {
-        statement.commands.iter().all(|command| fits(&command.action))
-    };
+    let all =
+        |fits: fn(&AlterTableAction) -> bool| statement.commands.iter().all(|command| fits(&command.action));
     let only_owner = all(|action| matches!(action, AlterTableAction::ChangeOwner(_)));
     let for_views = all(|action| {
         matches!(
