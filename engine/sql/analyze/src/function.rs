@@ -264,7 +264,9 @@ impl Analyzer<'_> {
     ) -> Result<Result<Resolved, Vec<Expression>>> {
         let (schema, bare) = split_name(name)?;
         let inputs: Vec<Oid> = args.iter().map(Expression::result_type).collect();
-        let candidates = self.function_candidates(schema, bare, inputs.len(), names, !variadic)?;
+        let candidates = self
+            .function_candidates(schema, bare, inputs.len(), names, !variadic)
+            .map_err(|error| error.at_location(location))?;
         let exact = candidates.iter().find(|candidate| candidate.args == inputs).cloned();
         let chosen = match exact {
             Some(exact) => exact,

@@ -37,7 +37,12 @@ impl Reread {
         let entry = context.view.expect_relation(table)?;
         let raw = kokkiri_parse::parse_expression(&self.text)?;
         let usage = ExpressionUse::CheckConstraint;
-        let expr = analyze_expression(&context.view, context.io, &raw, Some(&entry), usage)?;
+        let analyzed = analyze_expression(&context.view, context.io, &raw, Some(&entry), usage);
+        let expr = analyzed.map_err(|mut error| {
+            // Its place is in a text that the user has not written.
+            error.fields_mut().position = None;
+            error
+        })?;
         for mut found in
             context.view.rows_to_change::<PgConstraint>(Lookup::ConstraintByOid, &[key(self.oid)])?
         {
