@@ -164,9 +164,11 @@ class Generator:
         return f"{left} {operator} {right}"
 
     def condition(self, scope, depth=2):
-        choice = self.random.randint(0, 15)
+        choice = self.random.randint(0, 16)
         if choice < 6 or depth <= 0:
             return self.comparison(scope, max(depth - 1, 0))
+        if choice == 16:
+            return self.row_comparison(scope, depth - 1)
         if choice < 8:
             parts = [self.condition(scope, depth - 1) for _ in range(self.random.randint(2, 3))]
             return "(" + self.pick(" and ", " and ", " or ").join(parts) + ")"
@@ -184,6 +186,19 @@ class Generator:
         if choice == 12:
             return f"{self.expression(kind, scope, 0)} between {value(self.random, kind)} and {value(self.random, kind)}"
         return self.sublink(kind, scope, depth)
+
+    def row_comparison(self, scope, depth):
+        kinds = [self.random.choice(TYPES) for _ in range(2)]
+        row = lambda: "(" + ", ".join(self.expression(kind, scope, 0) for kind in kinds) + ")"
+        form = self.random.randint(0, 3)
+        if form == 0 and depth > 0:
+            source, columns = self.source(1, scope, depth - 1)
+            outputs = ", ".join(self.expression(kind, Scope(columns), 0) for kind in kinds)
+            where = f" where {self.condition(Scope(columns, scope), 0)}" if self.chance(0.5) else ""
+            return f"{row()} {self.pick('in', 'not in')} (select {outputs} from {source}{where})"
+        if form == 1:
+            return f"{row()} {self.pick('in', 'not in')} ({row()}, {row()})"
+        return f"{row()} {self.pick('=', '<>', '<', '<=', '>', '>=', 'is distinct from')} {row()}"
 
     def sublink(self, kind, scope, depth):
         """IN, EXISTS and quantified comparisons with subqueries, correlated or not."""
@@ -217,6 +232,10 @@ class Generator:
         kind = self.pick("join", "join", "left join", "left join", "right join", "full join", "cross join")
         if kind == "cross join":
             return f"{left} cross join {right}", columns
+        if self.chance(0.1) and all(any(column.name.endswith(".a") and column.type == "int" for column in side)
+                                    and sum(column.name.endswith(".a") for column in side) == 1
+                                    for side in (left_columns, right_columns)):
+            return f"{left} {kind} {right} using (a)", columns
         if kind == "full join":
             condition = self.equality(left_columns, right_columns)
         elif self.chance(0.8):
@@ -280,13 +299,27 @@ class Generator:
         """A query and the types of its columns c1, c2, ..."""
         if kinds is None:
             kinds = [self.random.choice(TYPES) for _ in range(self.random.randint(1, 4))]
-        if depth > 0 and self.chance(0.15):
+        if depth > 0 and outer is None and self.chance(0.05):
+            text = self.with_query(depth - 1, kinds)
+        elif depth > 0 and self.chance(0.15):
             text = self.set_operation(outer, depth - 1, kinds)
         else:
             text = self.plain_select(outer, depth, kinds)
         if ordered:
             text += self.order_and_limit(kinds)
         return text, kinds
+
+    def with_query(self, depth, kinds):
+        """A WITH query that is read once or twice."""
+        alias = self.alias()
+        query, inner_kinds = self.select(None, depth, ordered=False)
+        sides = [self.alias() for _ in range(self.pick(1, 2))]
+        columns = [Column(f"{side}.c{at + 1}", kind) for side in sides for at, kind in enumerate(inner_kinds)]
+        source = ", ".join(f"{alias} as {side}" for side in sides)
+        scope = Scope(columns)
+        where = f" where {self.condition(scope, depth)}" if self.chance(0.7) else ""
+        values = [self.expression(kind, scope, 1) for kind in kinds]
+        return f"with {alias} as ({query}) select {self.outputs(values)} from {source}{where}"
 
     def order_and_limit(self, kinds):
         keys = list(range(1, len(kinds) + 1))
@@ -318,6 +351,10 @@ class Generator:
         where = f" where {self.condition(scope, depth)}" if self.chance(0.7) else ""
         if self.chance(0.25):
             return self.grouped(source, where, scope, depth, kinds)
+        if self.chance(0.05) and "int" in kinds:
+            values = [f"generate_series({self.random.randint(0, 2)}, {self.expression('int', scope, 0)} % 4)"
+                      if kind == "int" else self.expression(kind, scope, 0) for kind in kinds]
+            return f"select {self.outputs(values)} from {source}{where}"
         distinct = "distinct " if self.chance(0.15) else ""
         values = [self.expression(kind, scope, depth) for kind in kinds]
         return f"select {distinct}{self.outputs(values)} from {source}{where}"

@@ -9,9 +9,11 @@ use kokkiri_command::{CommandContext, CommandRows};
 use kokkiri_execute::execution::Execution;
 use kokkiri_execute::explain::{self, ExplainOptions, StatementTimes};
 use kokkiri_execute::tuple_store::TupleStore;
+use kokkiri_parse::AtLocation;
 use kokkiri_parse::tree::{
     DefArg, DefElem, DiscardTarget, ExecuteStmt, ExplainStmt, PrepareStmt, RawStatement, Statement,
 };
+use kokkiri_plan::plan::PlannedStatement;
 use kokkiri_primitives::activity::with_current;
 use kokkiri_primitives::{Error, Oid, Result, SqlState, error};
 use kokkiri_recovery::checkpoint::CheckpointRequest;
@@ -24,6 +26,13 @@ use super::run::Ran;
 use super::statement::{self, Prepared};
 use super::{Session, create_table_as, plan_cache, unknown_statement};
 use crate::client::{Format, ResultColumn, RowSink};
+
+/// A plan to be explained, with what is known of it so far.
+struct Explained {
+    plan: Arc<PlannedStatement>,
+    parameters: Vec<Value>,
+    times: StatementTimes,
+}
 
 impl Session {
     /// The columns that a utility statement returns; `None` if it returns none.
@@ -241,6 +250,21 @@ impl Session {
         execute: &ExecuteStmt,
         portal: &mut Portal,
     ) -> Result<()> {
+        let values = self.execute_values(source, execute)?;
+        let view = self.view();
+        let raw = source.raw.as_ref().expect("PREPARE names a statement");
+        portal.statement = Some(execute.name.clone());
+        portal.runs = if statement::is_query(&raw.statement) {
+            let (plan, spare) = source.plan(&self.facts(&view), &values)?;
+            Runs::Query { plan, parameters: values.into(), started: None, spare }
+        } else {
+            Runs::Utility(Arc::clone(raw))
+        };
+        Ok(())
+    }
+
+    /// The values of an EXECUTE's parameters.
+    fn execute_values(&self, source: &Source, execute: &ExecuteStmt) -> Result<Vec<Value>> {
         let expected = source.parameter_types.len();
         if execute.params.len() != expected {
             return Err(error!(
@@ -256,15 +280,7 @@ impl Session {
             let expr = analyze_expression(&view, &self.io, expr, None, usage)?;
             values.push(self.evaluate(expr)?);
         }
-        let raw = source.raw.as_ref().expect("PREPARE names a statement");
-        portal.statement = Some(execute.name.clone());
-        portal.runs = if statement::is_query(&raw.statement) {
-            let (plan, spare) = source.plan(&self.facts(&view), &values)?;
-            Runs::Query { plan, parameters: values.into(), started: None, spare }
-        } else {
-            Runs::Utility(Arc::clone(raw))
-        };
-        Ok(())
+        Ok(values)
     }
 
     /// The value of an expression without variables.
@@ -296,9 +312,24 @@ impl Session {
         sink: &mut dyn RowSink,
     ) -> Result<Ran> {
         let options = explain_options(&explain.options)?;
+        let usage =
+            || with_current(|backend| backend.map(|backend| backend.usage.snapshot())).unwrap_or_default();
         let inner = match &explain.query {
             Statement::Execute(execute) => {
-                return Err(Error::not_supported(format!("EXPLAIN EXECUTE {}", execute.name)));
+                let Some(mut source) = self.statements.remove(&execute.name) else {
+                    return Err(unknown_statement(&execute.name));
+                };
+                let (before, started) = (usage(), Instant::now());
+                let planned = self.plan_execute(&mut source, execute);
+                self.statements.insert(execute.name.clone(), source);
+                let (plan, parameters) = planned?;
+                let times = StatementTimes {
+                    planning: started.elapsed(),
+                    planning_usage: usage() - before,
+                    ..StatementTimes::default()
+                };
+                let explained = Explained { plan, parameters, times };
+                return self.explain_plan(options, explained, portal, limit, sink);
             }
             query if statement::is_query(query) => query.clone(),
             other => {
@@ -311,23 +342,52 @@ impl Session {
         let query = Arc::new(RawStatement { statement: inner, location: raw.location, length: raw.length });
         let view = self.view();
         let facts = self.facts(&view);
-        let usage =
-            || with_current(|backend| backend.map(|backend| backend.usage.snapshot())).unwrap_or_default();
         let Prepared::Query(query) = statement::prepare(&facts, &query, Parameters::none())?.0 else {
             return Err(Error::internal("EXPLAIN of what is no query"));
         };
         let (before, started) = (usage(), Instant::now());
         let plan = statement::plan(&facts, *query, &[])?;
-        let mut times = StatementTimes {
+        let times = StatementTimes {
             planning: started.elapsed(),
             planning_usage: usage() - before,
             ..StatementTimes::default()
         };
+        self.explain_plan(options, Explained { plan, parameters: Vec::new(), times }, portal, limit, sink)
+    }
+
+    /// The plan that EXECUTE would run, and its parameters' values.
+    fn plan_execute(
+        &self,
+        source: &mut Source,
+        execute: &ExecuteStmt,
+    ) -> Result<(Arc<PlannedStatement>, Vec<Value>)> {
+        let is_query = source.raw.as_ref().is_some_and(|raw| statement::is_query(&raw.statement));
+        if !is_query {
+            return Err(Error::not_supported("EXPLAIN EXECUTE of what is not planned"));
+        }
+        let values = self.execute_values(source, execute)?;
+        let view = self.view();
+        let (plan, _) = source.plan(&self.facts(&view), &values)?;
+        Ok((plan, values))
+    }
+
+    /// Runs a plan if that is asked for and sends what there is to tell of it.
+    fn explain_plan(
+        &mut self,
+        options: ExplainOptions,
+        explained: Explained,
+        portal: &mut Portal,
+        limit: Option<u64>,
+        sink: &mut dyn RowSink,
+    ) -> Result<Ran> {
+        let Explained { plan, parameters, mut times } = explained;
+        let view = self.view();
+        let facts = self.facts(&view);
         let mut execution = Execution::new(Arc::clone(&plan), &facts)?;
         if options.analyze {
             execution.instrument(options.timing);
             let snapshot = self.block.transaction().snapshot();
-            let environment = self.environment(&snapshot, &[]);
+            let environment = self.environment(&snapshot, &parameters);
             let started = Instant::now();
             while execution.next(&environment, BATCH_ROWS)?.is_some() {}
             times.execution = started.elapsed();
@@ -345,8 +405,12 @@ impl Session {
 /// EXPLAIN's options with their defaults: ANALYZE brings TIMING, SUMMARY and BUFFERS.
 fn explain_options(given: &[DefElem]) -> Result<ExplainOptions> {
     let mut options = ExplainOptions::default();
-    let (mut timing, mut summary, mut buffers) = (None, None, None);
+    let (mut timing, mut summary, mut buffers, mut wal) = (None, None, None, false);
     for option in given {
+        if option.name == "format" {
+            explain_format(option)?;
+            continue;
+        }
         let on = match &option.arg {
             None => true,
             Some(DefArg::Boolean(on)) => *on,
@@ -362,11 +426,22 @@ fn explain_options(given: &[DefElem]) -> Result<ExplainOptions> {
             "buffers" => buffers = Some(on),
             "timing" => timing = Some(on),
             "summary" => summary = Some(on),
-            "wal" | "settings" | "memory" | "serialize" | "generic_plan" | "format" => {
+            "wal" if on => wal = true,
+            "settings" | "memory" | "serialize" | "generic_plan" if on => {
                 return Err(Error::not_supported(format!("EXPLAIN option {}", option.name.to_uppercase())));
             }
-            other => return Err(error!(SYNTAX_ERROR, "unrecognized EXPLAIN option \"{other}\"")),
+            "wal" | "settings" | "memory" | "serialize" | "generic_plan" => {}
+            other => {
+                return Err(error!(SYNTAX_ERROR, "unrecognized EXPLAIN option \"{other}\"")
+                    .at_location(option.location));
+            }
         }
+    }
+    if wal && !options.analyze {
+        return Err(error!(INVALID_PARAMETER_VALUE, "EXPLAIN option WAL requires ANALYZE"));
+    }
+    if wal {
+        return Err(Error::not_supported("EXPLAIN option WAL"));
     }
     if timing == Some(true) && !options.analyze {
         return Err(error!(INVALID_PARAMETER_VALUE, "EXPLAIN option TIMING requires ANALYZE"));
@@ -375,6 +450,22 @@ fn explain_options(given: &[DefElem]) -> Result<ExplainOptions> {
     options.summary = summary.unwrap_or(options.analyze);
     options.buffers = buffers.unwrap_or(options.analyze);
     Ok(options)
+}
+
+/// The text format is the only one built.
+fn explain_format(option: &DefElem) -> Result<()> {
+    match &option.arg {
+        Some(DefArg::String(word)) => match word.as_str() {
+            "text" => Ok(()),
+            "xml" | "json" | "yaml" => Err(Error::not_supported(format!("EXPLAIN format {word}"))),
+            other => Err(error!(
+                INVALID_PARAMETER_VALUE,
+                "unrecognized value for EXPLAIN option \"format\": \"{other}\""
+            )
+            .at_location(option.location)),
+        },
+        _ => Err(error!(SYNTAX_ERROR, "format requires a parameter")),
+    }
 }
 
 pub(super) fn text_column(name: &str) -> ResultColumn {

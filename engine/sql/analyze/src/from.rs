@@ -259,6 +259,21 @@ impl Analyzer<'_> {
                 inner.columns_visible = false;
             }
         }
+        // JOIN USING (...) AS name: the merged columns alone go by that name.
+        if let Some(alias) = &join.using_alias {
+            let merged = using_count(&node);
+            let mut columns = item.names.columns.clone();
+            columns.truncate(merged);
+            let named = NamespaceItem {
+                names: Rc::new(Alias { name: alias.name.clone(), columns }),
+                columns: Rc::new(item.columns[..merged].to_vec()),
+                relation_visible: true,
+                columns_visible: false,
+                ..item.clone()
+            };
+            self.check_conflict(&namespace, std::slice::from_ref(&named))?;
+            namespace.push(named);
+        }
         namespace.push(item.clone());
         Ok(FromItem { node, item, namespace })
     }
@@ -493,5 +508,13 @@ pub(crate) fn and_all(mut quals: Vec<Expression>) -> Option<Expression> {
             let location = Location::UNKNOWN;
             Some(Expression::BoolExpr(Box::new(BoolExpr { op: BoolOp::And, args: quals, location })))
         }
+    }
+}
+
+/// How many columns a join merges.
+fn using_count(node: &JoinTreeNode) -> usize {
+    match node {
+        JoinTreeNode::JoinExpr(join) => join.using.len(),
+        _ => 0,
     }
 }

@@ -1,5 +1,7 @@
 //! SELECT, VALUES, set operations and WITH: analyze.c and parse_cte.c.
 
+use std::rc::Rc;
+
 use kokkiri_parse::tree as raw;
 use kokkiri_parse::{AtLocation, Location};
 use kokkiri_primitives::{Oid, Result, error, stack};
@@ -8,7 +10,7 @@ use kokkiri_types::builtin::oid;
 use crate::catalog::{DEFAULT_COLLATION, not_supported};
 use crate::coerce::CoercionContext;
 use crate::from::subquery_columns;
-use crate::scope::{Analyzer, Clause, NamespaceItem, RecursiveColumns, Scope};
+use crate::scope::{Analyzer, Clause, NamespaceColumn, NamespaceItem, RecursiveColumns, Scope};
 use crate::tree::*;
 
 impl Analyzer<'_> {
@@ -282,8 +284,27 @@ impl Analyzer<'_> {
         }
         query.set_operations = Some(Box::new(tree));
         let count = targets.len();
-        // Only output columns may be sorted by.
-        query.sort_clause = self.sort_clause(&stmt.sort, &mut targets, Clause::Order, false)?;
+        // Only output columns may be sorted by: they are all that can be seen here.
+        let visible = columns.iter().enumerate().map(|(index, info)| NamespaceColumn {
+            varno: leftmost,
+            varattno: index as i16 + 1,
+            info: *info,
+            hidden: false,
+        });
+        let item = NamespaceItem {
+            rtindex: leftmost,
+            names: Rc::new(Alias { name: "*SELECT*".into(), columns: names.clone() }),
+            columns: Rc::new(visible.collect()),
+            relation_visible: false,
+            columns_visible: true,
+            lateral_only: false,
+            lateral_ok: true,
+            returning: VarReturning::Default,
+        };
+        self.add_to_namespace(item);
+        let sorted = self.sort_clause(&stmt.sort, &mut targets, Clause::Order, false);
+        self.scope_mut().namespace.pop();
+        query.sort_clause = sorted?;
         if targets.len() != count {
             let location = targets[count].expr.location();
             return Err(error!(FEATURE_NOT_SUPPORTED, "invalid UNION/INTERSECT/EXCEPT ORDER BY clause")

@@ -947,9 +947,9 @@ impl Root<'_, '_> {
     ) -> Result<(PlannedSubquery, Vec<Expression>)> {
         let outer = self.outer_references(&mut query)?;
         let mut lateral = Vec::new();
-        for (id, var) in outer {
-            lateral.push(Expression::Var(var.clone()));
-            self.loop_parameters.push((Expression::Var(var), id));
+        for (id, column) in outer {
+            lateral.push(column.clone());
+            self.loop_parameters.push((column, id));
         }
         let planned = plan_query(self.global, query, tuple_fraction)?;
         let rows = planned.plan.rows;

@@ -13,7 +13,7 @@ use crate::expression::exec_param;
 use crate::plan::InitPlan;
 use crate::query::plan_query;
 use crate::root::{Root, SubplanEntry};
-use crate::tree::visit_query_vars;
+use crate::tree::{visit_query_vars, visit_vars};
 
 impl Root<'_, '_> {
     /// Replaces every sublink of an expression.
@@ -136,8 +136,7 @@ impl Root<'_, '_> {
             && outer.is_empty()
             && fits
             && testexpr.as_ref().is_some_and(|test| self.hashable_test(test));
-        let (par_param, args): (Vec<u32>, Vec<Expression>) =
-            outer.into_iter().map(|(id, var)| (id, Expression::Var(var))).unzip();
+        let (par_param, args): (Vec<u32>, Vec<Expression>) = outer.into_iter().unzip();
         Ok(Expression::SubPlan(Box::new(SubPlan {
             kind: link.kind,
             testexpr,
@@ -166,7 +165,16 @@ impl Root<'_, '_> {
     }
 
     /// Turns references from a subquery to this level into parameters; answers which is which.
-    pub fn outer_references(&mut self, query: &mut Query) -> Result<Vec<(u32, Var)>> {
+    pub fn outer_references(&mut self, query: &mut Query) -> Result<Vec<(u32, Expression)>> {
+        let mut aggregates: Vec<(u32, Expression)> = Vec::new();
+        take_outer_aggregates(query, 1, &mut |aggregate| {
+            if let Some((id, _)) = aggregates.iter().find(|(_, known)| *known == aggregate) {
+                return *id;
+            }
+            let id = self.global.new_parameter();
+            aggregates.push((id, aggregate));
+            id
+        });
         let mut outer: Vec<(u32, Var)> = Vec::new();
         let mut found: Vec<Var> = Vec::new();
         visit_query_vars(query, 1, &mut |var, depth| {
@@ -184,8 +192,38 @@ impl Root<'_, '_> {
         if !outer.is_empty() {
             replace_in_query(query, 1, &outer);
         }
-        Ok(outer)
+        let columns = outer.into_iter().map(|(id, var)| (id, Expression::Var(var)));
+        Ok(aggregates.into_iter().chain(columns).collect())
     }
+}
+
+/// Replaces aggregates that belong to the query `depth` levels up by parameters; `parameter` names the one
+/// for an aggregate as that query sees it.
+fn take_outer_aggregates(query: &mut Query, depth: u32, parameter: &mut dyn FnMut(Expression) -> u32) {
+    query.for_each_expression_mut(&mut |expression| {
+        expression.walk_mut(&mut |node| {
+            match node {
+                Expression::Aggref(aggregate) if aggregate.agglevelsup == depth => {
+                    let mut plain = aggregate.clone();
+                    plain.agglevelsup = 0;
+                    let mut plain = Expression::Aggref(plain);
+                    visit_vars(&mut plain, 0, &mut |var, inner| {
+                        if var.varlevelsup >= inner + depth {
+                            var.varlevelsup -= depth;
+                        }
+                    });
+                    *node = exec_param(parameter(plain), node);
+                    return false;
+                }
+                Expression::SubLink(link) => {
+                    take_outer_aggregates(&mut link.subselect, depth + 1, parameter);
+                }
+                _ => {}
+            }
+            true
+        });
+    });
+    query.for_each_subquery_mut(&mut |inner| take_outer_aggregates(inner, depth + 1, parameter));
 }
 
 fn replace_in_query(query: &mut Query, depth: u32, outer: &[(u32, Var)]) {
