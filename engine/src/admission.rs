@@ -184,8 +184,10 @@ impl BackendSlot {
                 format!("role \"{name}\" is not permitted to log in"),
             ));
         }
-        let backends = self.instance.cluster.processes.all();
-        let connected = |oid| backends.iter().filter(|backend| backend.role() == Some(oid)).count();
+        let connected = |oid| {
+            let backends = self.instance.cluster.processes.all();
+            backends.iter().filter(|backend| backend.role() == Some(oid)).count()
+        };
         if role.connection_limit >= 0
             && !role.superuser
             && connected(role.oid) + 1 > role.connection_limit as usize
@@ -250,11 +252,13 @@ impl BackendSlot {
             )
             .detail("User does not have CONNECT privilege."));
         }
-        let backends = self.instance.cluster.processes.all();
-        let connected = backends.iter().filter(|backend| backend.database() == Some(database.oid));
+        let connected = || {
+            let backends = self.instance.cluster.processes.all();
+            backends.iter().filter(|backend| backend.database() == Some(database.oid)).count()
+        };
         if database.connection_limit >= 0
             && !role.superuser
-            && connected.count() > database.connection_limit as usize
+            && connected() > database.connection_limit as usize
         {
             return Err(Error::new(
                 SqlState::TOO_MANY_CONNECTIONS,

@@ -36,7 +36,7 @@ use kokkiri_functions::{CallContext, SessionInfo};
 use kokkiri_primitives::activity::{Backend, BackendState, Interrupt};
 use kokkiri_primitives::clock::TimestampTz;
 use kokkiri_primitives::settings::{PARAMETERS, Settings, parameters};
-use kokkiri_primitives::{Error, Oid, Result, SqlState};
+use kokkiri_primitives::{Error, Oid, Result, SqlState, fault};
 use kokkiri_transaction::BeginOptions;
 use kokkiri_types::io::IoSettings;
 
@@ -72,6 +72,8 @@ pub struct Session {
     role: Oid,
     statement_start: TimestampTz,
     timeout: Option<StatementTimeout>,
+    transaction_timeout: Option<TransactionTimeout>,
+    fault: Option<fault::Armed>,
     instance: Arc<Instance>,
     registration: kokkiri_primitives::activity::Registration,
 }
@@ -82,6 +84,19 @@ struct StatementTimeout(tokio::task::JoinHandle<()>);
 impl Drop for StatementTimeout {
     fn drop(&mut self) {
         self.0.abort();
+    }
+}
+
+/// A running transaction_timeout; ends with the transaction.
+struct TransactionTimeout {
+    timer: tokio::task::JoinHandle<()>,
+    begun: TimestampTz,
+    limit_ms: i64,
+}
+
+impl Drop for TransactionTimeout {
+    fn drop(&mut self) {
+        self.timer.abort();
     }
 }
 
@@ -141,6 +156,8 @@ impl Session {
             role,
             statement_start: TimestampTz(0),
             timeout: None,
+            transaction_timeout: None,
+            fault: None,
             instance,
             registration,
         };
@@ -233,9 +250,40 @@ impl Session {
         if self.io_generation != self.settings.generation() {
             self.io = IoSettings::from_settings(&self.settings, now)?;
             self.io_generation = self.settings.generation();
+            self.block.set_lock_timeouts(&self.settings);
+            self.fault = None;
+            self.fault = self.settings.debug_panic_at().map(|point| fault::arm(self.backend().pid, &point));
         }
         self.io.now = now;
+        self.watch_transaction(now);
         Ok(())
+    }
+
+    /// Sees to it that transaction_timeout runs from the transaction's beginning.
+    fn watch_transaction(&mut self, begun: TimestampTz) {
+        let limit_ms = self.settings.get(parameters::TRANSACTION_TIMEOUT);
+        if limit_ms == 0 {
+            self.transaction_timeout = None;
+            return;
+        }
+        let runs = |timeout: &TransactionTimeout| timeout.begun == begun && timeout.limit_ms == limit_ms;
+        if self.transaction_timeout.as_ref().is_some_and(runs) {
+            return;
+        }
+        let passed_ms = (TimestampTz::now().0 - begun.0) / 1000;
+        let rest = Duration::from_millis((limit_ms - passed_ms).max(0) as u64);
+        let backend = Arc::clone(self.backend());
+        let timer = tokio::spawn(async move {
+            tokio::time::sleep(rest).await;
+            backend.interrupt(Interrupt::TransactionTimeout);
+        });
+        self.transaction_timeout = Some(TransactionTimeout { timer, begun, limit_ms });
+    }
+
+    fn transaction_ended(&mut self) {
+        if self.transaction_timeout.take().is_some() {
+            self.backend().interrupts.clear(Interrupt::TransactionTimeout);
+        }
     }
 
     /// The statement's time is over, one way or another.
@@ -295,6 +343,7 @@ impl Session {
     }
 
     fn transaction_aborted(&mut self) {
+        self.transaction_ended();
         self.settings.abort(1);
         self.settings.begin(0);
         self.catalog.transaction_ended();
@@ -334,6 +383,18 @@ impl Session {
                 sink.notice(&notice, text);
             }
         }
+    }
+
+    /// While the connection waits for its client in the middle of a statement: the error that ends the
+    /// statement, if somebody has asked for it.
+    pub fn check_for_interrupts(&self) -> Result<()> {
+        kokkiri_primitives::activity::check_for_interrupts()
+    }
+
+    /// How often to look whether the client is still there while a statement runs; `None` for never.
+    pub fn client_check_interval(&self) -> Option<Duration> {
+        let interval = self.settings.get(parameters::CLIENT_CONNECTION_CHECK_INTERVAL);
+        (interval > 0).then(|| Duration::from_millis(interval as u64))
     }
 
     /// Between statements: the error that ends the session, if somebody has asked for it.

@@ -1,5 +1,7 @@
 //! Cancel keys: what a cancel request must show to interrupt a backend.
 
+use std::sync::Arc;
+
 use bytes::Bytes;
 use dashmap::DashMap;
 use kokkiri_engine::{Error, Result, SqlState};
@@ -12,9 +14,22 @@ const KEY_LENGTH: usize = 32;
 #[derive(Default)]
 pub struct CancelKeys(DashMap<i32, SecretKey>);
 
+/// A backend's key; it is forgotten when this is dropped, however the connection ends.
+pub struct IssuedKey {
+    keys: Arc<CancelKeys>,
+    pid: i32,
+    pub key: SecretKey,
+}
+
+impl Drop for IssuedKey {
+    fn drop(&mut self) {
+        self.keys.forget(self.pid);
+    }
+}
+
 impl CancelKeys {
     /// Makes a key for a backend: 4 bytes for protocol 3.0, which has no room for more.
-    pub fn issue(&self, pid: i32, long: bool) -> Result<SecretKey> {
+    pub fn issue(self: &Arc<Self>, pid: i32, long: bool) -> Result<IssuedKey> {
         let mut random = [0; KEY_LENGTH];
         getrandom::fill(&mut random)
             .map_err(|_| Error::fatal(SqlState::INTERNAL_ERROR, "could not generate random cancel key"))?;
@@ -23,10 +38,10 @@ impl CancelKeys {
             false => SecretKey::I32(i32::from_be_bytes([random[0], random[1], random[2], random[3]])),
         };
         self.0.insert(pid, key.clone());
-        Ok(key)
+        Ok(IssuedKey { keys: Arc::clone(self), pid, key })
     }
 
-    pub fn forget(&self, pid: i32) {
+    fn forget(&self, pid: i32) {
         self.0.remove(&pid);
     }
 
@@ -51,12 +66,13 @@ mod tests {
 
     #[test]
     fn only_the_whole_key_matches() {
-        let keys = CancelKeys::default();
-        let key = keys.issue(7, true).expect("random bytes").to_bytes();
+        let keys = Arc::new(CancelKeys::default());
+        let issued = keys.issue(7, true).expect("random bytes");
+        let key = issued.key.to_bytes();
         assert!(keys.matches(7, &key));
         assert!(!keys.matches(7, &key[..31]) && !keys.matches(8, &key) && !keys.matches(7, &[0; 32]));
-        keys.forget(7);
+        drop(issued);
         assert!(!keys.matches(7, &key));
-        assert_eq!(keys.issue(9, false).expect("random bytes").to_bytes().len(), 4);
+        assert_eq!(keys.issue(9, false).expect("random bytes").key.to_bytes().len(), 4);
     }
 }

@@ -29,11 +29,12 @@ use kokkiri_protocol::reader::Malformed;
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 
 use crate::authentication::{self, Failure};
+use crate::cancel::IssuedKey;
 use crate::log;
 use crate::serve::Server;
 use crate::sink::Sink;
 use crate::startup::{self, Client, Outcome, Peer};
-use crate::stream::Stream;
+use crate::stream::{ClientWatch, Stream};
 
 /// Output is written when it has grown to this, bytes.
 const OUTPUT_FULL: usize = 64 * 1024;
@@ -94,16 +95,16 @@ async fn start(server: &Arc<Server>, stream: Stream, peer: Peer) -> Option<Conne
         }
     };
     match open(server, &mut client).await {
-        Ok(Opened { session, instance, greeting }) => {
+        Ok(Opened { session, instance, cancel_key, greeting }) => {
             let backend = Arc::clone(session.backend());
             Some(Connection {
-                server: Arc::clone(server),
                 stream: client.stream,
                 input: client.input,
                 output: greeting,
                 session,
                 instance,
                 backend,
+                _cancel_key: cancel_key,
                 skip_until_sync: false,
                 statement: None,
             })
@@ -120,6 +121,7 @@ async fn start(server: &Arc<Server>, stream: Stream, peer: Peer) -> Option<Conne
 struct Opened {
     session: Session,
     instance: Arc<Instance>,
+    cancel_key: IssuedKey,
     greeting: Vec<u8>,
 }
 
@@ -136,15 +138,15 @@ async fn open(server: &Arc<Server>, client: &mut Client) -> std::result::Result<
     request.client_address = client.peer.address();
     request.tls = client.stream_tls_status();
     let session = slot.connect(request)?;
-    let key = server.cancel_keys.issue(session.backend().pid, client.version.minor >= 2)?;
+    let cancel_key = server.cancel_keys.issue(session.backend().pid, client.version.minor >= 2)?;
     let mut output = std::mem::take(&mut client.negotiation);
     output.authentication(&AuthenticationRequest::Ok);
     for (name, value) in session.initial_reports() {
         output.parameter_status(name, &value);
     }
-    output.backend_key_data(session.backend().pid, &key);
+    output.backend_key_data(session.backend().pid, &cancel_key.key);
     output.ready_for_query(TransactionStatus::Idle);
-    Ok(Opened { session, instance, greeting: output })
+    Ok(Opened { session, instance, cancel_key, greeting: output })
 }
 
 impl Client {
@@ -172,13 +174,13 @@ async fn hang_up(stream: &mut Stream, output: &[u8]) {
 }
 
 struct Connection {
-    server: Arc<Server>,
     stream: Stream,
     input: BytesMut,
     output: Vec<u8>,
     session: Session,
     instance: Arc<Instance>,
     backend: Arc<Backend>,
+    _cancel_key: IssuedKey,
     skip_until_sync: bool,
     /// Text of the statement that is running, for positions and the log.
     statement: Option<Arc<str>>,
@@ -203,6 +205,9 @@ impl Connection {
 
     /// Waits for bytes from the client, for news from the engine, or for an idle timeout.
     async fn await_input(&mut self, more: usize) -> std::result::Result<(), Ended> {
+        if self.input.is_empty() && self.input.capacity() > IDLE_BUFFER_MAX {
+            self.input = BytesMut::new();
+        }
         self.input.reserve(more.min(OUTPUT_FULL));
         loop {
             if let Some(error) = self.session.idle_interrupt() {
@@ -371,6 +376,14 @@ impl Connection {
 
     /// Lets the session work until what was begun is done, awaiting what must be awaited.
     async fn drive(&mut self) -> std::result::Result<(), Failure> {
+        let _watch = match self.session.client_check_interval() {
+            Some(interval) => {
+                let backend = Arc::clone(&self.backend);
+                let gone = move || backend.interrupt(Interrupt::ConnectionLost);
+                Some(ClientWatch::start(&self.stream, interval, gone)?)
+            }
+            None => None,
+        };
         loop {
             match self.call(|session, sink| session.run(sink))? {
                 Progress::Done => return Ok(()),
@@ -411,11 +424,7 @@ impl Connection {
                         _ => unreachable!("other types do not get through the framing"),
                     }
                 }
-                Ok(Framing::Needs(_)) => {
-                    if self.stream.read_buf(&mut self.input).await? == 0 {
-                        return Err(Failure::Gone);
-                    }
-                }
+                Ok(Framing::Needs(_)) => self.await_copy_data().await?,
                 Err(Malformed::UnknownType(kind)) => {
                     let unexpected = format!("unexpected message type 0x{kind:02X} during COPY from stdin");
                     self.report(&Error::new(SqlState::PROTOCOL_VIOLATION, unexpected));
@@ -426,6 +435,22 @@ impl Connection {
                 Err(malformed) => {
                     return Err(Error::fatal(SqlState::PROTOCOL_VIOLATION, malformed.to_string()).into());
                 }
+            }
+        }
+    }
+
+    /// Waits for bytes from the client in the middle of a COPY, or for somebody to end it.
+    async fn await_copy_data(&mut self) -> std::result::Result<(), Failure> {
+        let backend = Arc::clone(&self.backend);
+        loop {
+            backend.latch.reset();
+            self.call(|session, _| session.check_for_interrupts())?;
+            tokio::select! {
+                biased;
+                read = self.stream.read_buf(&mut self.input) => {
+                    return if read? == 0 { Err(Failure::Gone) } else { Ok(()) };
+                }
+                () = backend.latch.notified() => {}
             }
         }
     }
@@ -534,7 +559,6 @@ impl Connection {
     }
 
     async fn close(mut self) {
-        self.server.cancel_keys.forget(self.backend.pid);
         let entered = self.backend.enter();
         drop(self.session);
         drop(entered);

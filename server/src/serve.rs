@@ -13,6 +13,7 @@ use std::time::Duration;
 use kokkiri_engine::settings::{ServerSettings, parameters};
 use kokkiri_engine::{Engine, Error, Result, Severity, StopMode};
 use kokkiri_protocol::scram::Verifier;
+use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
 use tokio::net::{TcpListener, UnixListener};
 use tokio::signal::unix::{SignalKind, signal};
 
@@ -39,7 +40,7 @@ pub struct Server {
     command_line: Vec<(String, String)>,
     hba: RwLock<Arc<Vec<hba::Record>>>,
     tls: RwLock<Option<Arc<Tls>>>,
-    pub cancel_keys: CancelKeys,
+    pub cancel_keys: Arc<CancelKeys>,
 }
 
 impl Server {
@@ -122,6 +123,7 @@ pub fn run(options: &ServeOptions) -> Result<()> {
     let settings = configuration::load(&directory, &options.settings, Engine::default_settings())?;
     let records = hba::load(&directory.join("pg_hba.conf"))?;
     let tls = tls::load(&settings, &directory)?;
+    raise_file_limit();
     let runtime = runtime(&settings)?;
     let server = Arc::new(Server {
         engine: Engine::new(directory.clone(), settings),
@@ -129,7 +131,7 @@ pub fn run(options: &ServeOptions) -> Result<()> {
         command_line: options.settings.clone(),
         hba: RwLock::new(Arc::new(records)),
         tls: RwLock::new(tls.map(Arc::new)),
-        cancel_keys: CancelKeys::default(),
+        cancel_keys: Arc::default(),
     });
     spawn_thread("startup", {
         let (server, ready) = (Arc::clone(&server), channel.try_clone().map_err(failed)?);
@@ -144,6 +146,18 @@ pub fn run(options: &ServeOptions) -> Result<()> {
     // Connections that are still being refused need not be waited for.
     runtime.shutdown_background();
     served
+}
+
+/// Takes all the file descriptors that the server may have: each connection is one, and tables are files.
+fn raise_file_limit() {
+    let limit = getrlimit(Resource::Nofile);
+    if limit.current == limit.maximum {
+        return;
+    }
+    let raised = Rlimit { current: limit.maximum, maximum: limit.maximum };
+    if let Err(cause) = setrlimit(Resource::Nofile, raised) {
+        tracing::warn!("could not raise the limit of open files: {cause}");
+    }
 }
 
 /// Enough threads for every backend to wait in one of its own, with stacks that hold what

@@ -12,6 +12,7 @@
 pub mod activity;
 pub mod clock;
 pub mod error;
+pub mod fault;
 pub mod ids;
 pub mod memory;
 pub mod pglz;

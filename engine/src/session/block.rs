@@ -146,13 +146,18 @@ impl Block {
     fn begin_transaction(&self, settings: &Settings, options: BeginOptions) -> Transaction {
         let transaction = Transaction::begin(&self.cluster, &self.backend, options);
         settings.begin(1);
+        self.set_lock_timeouts(settings);
+        self.backend.status().transaction_start = Some(transaction.start_time());
+        transaction
+    }
+
+    /// Takes over what the settings say of waiting for locks.
+    pub fn set_lock_timeouts(&self, settings: &Settings) {
         self.cluster.locks.set_timeouts(
-            transaction.proc(),
+            self.backend.number,
             settings.get(parameters::DEADLOCK_TIMEOUT) as u64,
             settings.get(parameters::LOCK_TIMEOUT) as u64,
         );
-        self.backend.status().transaction_start = Some(transaction.start_time());
-        transaction
     }
 
     /// BEGIN: makes the transaction explicit; false if it was already.

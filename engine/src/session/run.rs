@@ -477,6 +477,7 @@ impl Session {
     fn finish_commit(&mut self, sink: &mut dyn RowSink) {
         let Some(ending) = self.ending.take() else { return };
         let (tag, chain) = ending.finish();
+        self.transaction_ended();
         self.settings.commit(1);
         self.catalog.transaction_ended();
         if let Some(options) = chain {

@@ -62,6 +62,8 @@ impl Session {
         }
         if let Some(transaction) = self.block.transaction_if_running() {
             apply_modes(transaction, modes)?;
+            let begun = transaction.start_time();
+            self.watch_transaction(begun);
         }
         Ok(())
     }

@@ -2,6 +2,7 @@
 //!
 //! Realises: `heap_insert`, `heap_multi_insert`, `heap_finish_speculative`, `heap_abort_speculative`.
 
+use kokkiri_primitives::fault;
 use kokkiri_primitives::{BlockNumber, CommandId, ItemPointer, OffsetNumber, Result, TransactionId};
 use kokkiri_storage::buffer::{BufferPool, PageWriteGuard, PinnedBuffer, Ring};
 use kokkiri_storage::page::{ItemPlace, PD_ALL_VISIBLE};
@@ -116,6 +117,7 @@ impl Heap<'_> {
         let target = guard.page_mut(&critical);
         let offset = page::put_tuple(target, block, ItemPlace::Any, &tuple.bytes, options.speculative_token)
             .expect("the page was chosen for its room");
+        fault::point("heap_insert");
         let map_cleared = clear_visibility(&mut guard, map.as_mut(), &critical);
         if self.relation.needs_wal() {
             let mut flags = 0;

@@ -8,6 +8,7 @@
 //! fetched last, with no page locked.
 
 use kokkiri_primitives::activity::check_for_interrupts;
+use kokkiri_primitives::fault;
 use kokkiri_primitives::{BlockNumber, Error, Fork, ItemPointer, OffsetNumber, Result, TransactionId};
 use kokkiri_storage::buffer::{PageReadGuard, PinnedBuffer, ReadStream, Ring};
 use kokkiri_transaction::Visibility;
@@ -210,6 +211,7 @@ impl Scan {
         let Some(pin) = self.stream.next(&heap.cluster().buffers)? else { return Ok(false) };
         let mut guard = heap.prune_in_passing(pin)?.read();
         heap.visible_offsets(&mut guard, visibility, &mut self.visible)?;
+        fault::point("heap_scan");
         self.current = Some(guard.unlock());
         Ok(true)
     }

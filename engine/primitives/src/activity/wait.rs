@@ -5,8 +5,8 @@
 //! wait event in pg_stat_activity and hand the runtime's worker over first, so that ten sleeping
 //! statements never keep an eleventh from running.
 //!
-//! A computation that goes on for more than [`TIME_SLICE_TICKS`] gives its worker away once: from then
-//! on it runs on a thread of its own beside the runtime's workers.
+//! A computation that goes on for more than [`TIME_SLICE_TICKS`] gives its worker away: from then on it
+//! runs on a thread of its own beside the runtime's workers.
 
 use std::cell::Cell;
 use std::sync::OnceLock;
@@ -108,12 +108,14 @@ pub fn wait_until<T>(
 /// is worth.
 static TICKS: AtomicU64 = AtomicU64::new(0);
 const TICK: Duration = Duration::from_millis(2);
-/// How long a backend may keep a worker thread to itself, in ticks.
+/// How long a backend may keep a worker thread to itself, in ticks, and at most between two attempts to
+/// give it away.
 const TIME_SLICE_TICKS: u64 = 2;
+const SLICE_TICKS_MAX: u64 = 32;
 /// After so many ticks in which no time slice began the ticker rests: an idle server has no timer running.
 /// All slices that had begun are over by then.
-const RESTS_AFTER_TICKS: u32 = 25;
-const _: () = assert!(RESTS_AFTER_TICKS as u64 > TIME_SLICE_TICKS);
+const RESTS_AFTER_TICKS: u32 = 40;
+const _: () = assert!(RESTS_AFTER_TICKS as u64 > SLICE_TICKS_MAX);
 
 /// A time slice has begun since the ticker last looked.
 static SLICE_BEGAN: AtomicBool = AtomicBool::new(false);
@@ -122,8 +124,10 @@ static RESTING: AtomicBool = AtomicBool::new(false);
 static TICKER: OnceLock<Thread> = OnceLock::new();
 
 thread_local! {
-    /// Tick at which the current backend entered on this thread; `u64::MAX` once it has given away.
+    /// Tick at which the running time slice began on this thread; `u64::MAX` without one.
     static ENTERED_AT_TICK: Cell<u64> = const { Cell::new(u64::MAX) };
+    /// Length of the running time slice.
+    static SLICE_TICKS: Cell<u64> = const { Cell::new(TIME_SLICE_TICKS) };
 }
 
 /// Starts the thread that advances the tick. Without it time slices never end. Idempotent.
@@ -157,6 +161,7 @@ fn run_ticker() -> ! {
 
 pub(super) fn start_time_slice() {
     ENTERED_AT_TICK.set(TICKS.load(Ordering::Relaxed));
+    SLICE_TICKS.set(TIME_SLICE_TICKS);
     if !SLICE_BEGAN.load(Ordering::Relaxed) {
         SLICE_BEGAN.store(true, Ordering::SeqCst);
         if RESTING.load(Ordering::SeqCst)
@@ -174,17 +179,22 @@ pub(super) fn end_time_slice() {
 #[inline]
 pub(super) fn give_worker_away_if_due() {
     let entered = ENTERED_AT_TICK.get();
-    if entered != u64::MAX && TICKS.load(Ordering::Relaxed).saturating_sub(entered) >= TIME_SLICE_TICKS {
+    if entered != u64::MAX && TICKS.load(Ordering::Relaxed).saturating_sub(entered) >= SLICE_TICKS.get() {
         give_worker_away();
     }
 }
 
+/// The runtime takes the worker back if it is still there when the closure ends, so this stays away long
+/// enough for another thread to pick it up. On a busy machine that may not have come to run: nobody says
+/// whether it has, so the next attempt follows, later and longer, as long as the computation lasts. A worker
+/// that stayed would keep the task it was to run next from ever running, be it a timeout or an accept.
 #[cold]
 fn give_worker_away() {
-    ENTERED_AT_TICK.set(u64::MAX);
-    // The runtime takes the worker back if it is still there when the closure ends, so stay away long
-    // enough for another thread to pick it up.
-    tokio::task::block_in_place(|| std::thread::sleep(Duration::from_micros(50)));
+    let slice = SLICE_TICKS.get();
+    let away = Duration::from_micros(25 * slice);
+    tokio::task::block_in_place(|| std::thread::sleep(away));
+    start_time_slice();
+    SLICE_TICKS.set((slice * 2).min(SLICE_TICKS_MAX));
     with_current(|backend| {
         if let Some(backend) = backend {
             backend.worker_given_away();

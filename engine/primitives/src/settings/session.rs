@@ -59,6 +59,10 @@ enum Name {
     Custom(String),
 }
 
+/// Names of parameters that are not PostgreSQL's start with this.
+const OWN_PREFIX: &str = "kokkiri.";
+const DEBUG_PANIC_AT: &str = "kokkiri.debug_panic_at";
+
 /// A parameter that the session has changed.
 #[derive(Clone, Debug, Default)]
 struct Override {
@@ -272,6 +276,7 @@ impl Settings {
         if !is_custom_name(name) {
             return Err(unrecognized(name));
         }
+        self.check_own(name)?;
         let value = text.map(|text| Value::Text(text.into()));
         self.change(Name::Custom(name.to_ascii_lowercase()), |entry, _| match scope {
             SetScope::Session => {
@@ -281,6 +286,30 @@ impl Settings {
             SetScope::Local => entry.local = Some(value.unwrap_or_else(|| Value::Text("".into()))),
         });
         Ok(())
+    }
+
+    /// The one parameter that is not PostgreSQL's is for superusers.
+    fn check_own(&self, name: &str) -> Result<()> {
+        let folded = name.to_ascii_lowercase();
+        if !folded.starts_with(OWN_PREFIX) {
+            return Ok(());
+        }
+        if folded != DEBUG_PANIC_AT {
+            let message = format!("invalid configuration parameter name \"{name}\"");
+            return Err(
+                Error::new(SqlState::INVALID_NAME, message).detail("\"kokkiri\" is a reserved prefix.")
+            );
+        }
+        if !self.superuser.get() {
+            bail!(INSUFFICIENT_PRIVILEGE, "permission denied to set parameter \"{name}\"");
+        }
+        Ok(())
+    }
+
+    /// The point at which the session is to panic, for tests of what that does to the others: see
+    /// [`crate::fault`].
+    pub fn debug_panic_at(&self) -> Option<String> {
+        self.custom(DEBUG_PANIC_AT).map(|value| value.plain()).filter(|point| !point.is_empty())
     }
 
     /// Sets what RESET goes back to: values from pg_db_role_setting, the startup packet or the server
@@ -297,6 +326,7 @@ impl Settings {
                 (Name::Known(index), self.server.borrow().parse(index, text)?)
             }
             None if is_custom_name(name) => {
+                self.check_own(name)?;
                 (Name::Custom(name.to_ascii_lowercase()), Value::Text(text.into()))
             }
             None => return Err(unrecognized(name)),
