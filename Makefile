@@ -8,7 +8,7 @@ SECONDS ?= 60
 CARGO ?= cargo
 VENV := .cache/venv
 
-.PHONY: run build test check unit test-sql test-server test-crash test-kill test-drivers test-isolation test-pgbench fuzz-sql test-wal test-witness-reads witness tools bench conformance clean
+.PHONY: run build test check unit test-sql test-server test-crash test-kill test-drivers test-isolation test-pgbench fuzz-sql test-wal test-full-disk test-witness-reads witness tools bench conformance clean
 
 run: build
 	./target/release/kokkiri serve -D $(DATA) -p $(PORT)
@@ -56,6 +56,10 @@ test-kill: build tools
 # Random statements on PostgreSQL 18 and on Kokkiri, which must agree: SECONDS long, or from SEED on.
 fuzz-sql: build tools
 	$(VENV)/bin/python integration-tests/fuzz_queries.py --seconds $(SECONDS) $(if $(SEED),--seed $(SEED))
+
+# A disk that fills up under the tables, and under the log.
+test-full-disk: build tools
+	integration-tests/run_full_disk.py
 
 # PostgreSQL 18 on our files and our log, and we on PostgreSQL's.
 test-witness-reads: build tools

@@ -45,6 +45,7 @@ stage sql "$python" integration-tests/run_sql.py
 stage drivers "$python" -m pytest -q -rfE --tb=short integration-tests/drivers
 stage pgbench "$python" integration-tests/run_pgbench.py --seconds 2
 stage kill "$python" integration-tests/run_kill.py --rounds 3 --seconds 3
+stage full_disk "$python" integration-tests/run_full_disk.py
 stage witness_reads "$python" integration-tests/run_witness_reads.py
 stage wal "$python" integration-tests/compare_wal.py --small
 stage crash env KOKKIRI_CRASH_POINTS="${SEEDS:-2000}" cargo test --quiet -p kokkiri-recovery --test crash -- --nocapture
