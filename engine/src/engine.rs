@@ -10,7 +10,7 @@ use std::path::PathBuf;
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError, Weak};
 use std::time::Duration;
 
-use kokkiri_primitives::activity::{BackendType, Interrupt, Registration, start_ticker};
+use kokkiri_primitives::activity::{BackendType, Interrupt, Registration};
 use kokkiri_primitives::settings::{ServerSettings, Settings, SharedSettings, parameters};
 use kokkiri_primitives::{Error, Oid, Result, SqlState};
 use kokkiri_storage::Poison;
@@ -93,7 +93,6 @@ impl Engine {
     /// # Errors
     /// FATAL or PANIC in PostgreSQL's words.
     pub fn start(&self) -> Result<()> {
-        start_ticker();
         let instance = self.start_instance().inspect_err(|_| self.set_state(State::Failed))?;
         // A request to stop may have come while it was starting.
         let mut state = self.lock();

@@ -27,4 +27,4 @@ pub use interrupt::{Interrupt, InterruptHoldoff, Interrupts, check_for_interrupt
 pub use latch::Latch;
 pub use process_array::{ProcessArray, Registration};
 pub use usage::{Counter, Usage, UsageSnapshot};
-pub use wait::{WaitEvent, WaitEventGuard, WaitOutcome, blocking, start_ticker, wait, wait_until};
+pub use wait::{WaitEvent, WaitEventGuard, WaitOutcome, blocking, wait, wait_until};

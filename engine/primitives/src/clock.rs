@@ -37,6 +37,13 @@ impl TimestampTz {
     }
 }
 
+/// Milliseconds on the monotonic clock as of the kernel's last tick (1 to 10 ms apart): a few nanoseconds to
+/// read, for what is looked at in every loop.
+pub fn coarse_ms() -> u64 {
+    let now = rustix::time::clock_gettime(rustix::time::ClockId::MonotonicCoarse);
+    now.tv_sec as u64 * 1000 + now.tv_nsec as u64 / 1_000_000
+}
+
 /// Where a component takes the time from.
 pub trait Clock: Send + Sync {
     fn now(&self) -> TimestampTz;
