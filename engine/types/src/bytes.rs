@@ -181,6 +181,11 @@ impl ByteVector {
         self.views[row] = if view.len() <= View::INLINE { view } else { self.store(other.get(other_row)) };
     }
 
+    /// Keeps only these strings, moved together; rows rise.
+    pub fn compact(&mut self, rows: &[u16]) {
+        crate::column::compact(&mut self.views, rows);
+    }
+
     /// True if the two strings are equal; decided by the views alone when they differ early or are short.
     #[inline]
     pub fn equal(&self, row: usize, other: &ByteVector, other_row: usize) -> bool {

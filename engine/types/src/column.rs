@@ -211,6 +211,13 @@ macro_rules! elements {
                 }
             }
 
+            fn compact(&mut self, rows: &[u16]) {
+                match self {
+                    $(Vector::$variant(values) => compact(values, rows),)*
+                    Vector::Bytes(bytes) => bytes.compact(rows),
+                }
+            }
+
             fn copy(&mut self, index: usize, other: &Vector, other_index: usize) {
                 match (self, other) {
                     $((Vector::$variant(values), Vector::$variant(from)) => values[index] = from[other_index],)*
@@ -232,6 +239,14 @@ elements! {
     f64, Float64, float64;
     [u8; 16], Fixed16, fixed16;
     ItemPointer, Tid, tid;
+}
+
+/// Keeps the elements at these places, which rise.
+pub(crate) fn compact<T: Copy>(values: &mut Vec<T>, rows: &[u16]) {
+    for (to, from) in rows.iter().enumerate() {
+        values[to] = values[usize::from(*from)];
+    }
+    values.truncate(rows.len());
 }
 
 /// A typed vector with a null mask, or a constant.
@@ -436,6 +451,22 @@ impl Column {
         self.copy(row, other, other_row);
     }
 
+    /// Keeps only these rows, moved together; they rise.
+    pub fn compact(&mut self, rows: &[u16]) {
+        if self.constant {
+            return;
+        }
+        self.vector.compact(rows);
+        if self.nulls.any() {
+            let before = std::mem::take(&mut self.nulls);
+            for (to, from) in rows.iter().enumerate() {
+                if before.is_null(usize::from(*from)) {
+                    self.nulls.set_null(to);
+                }
+            }
+        }
+    }
+
     /// Drops the rows after the first `rows`.
     pub fn truncate(&mut self, rows: usize) {
         if !self.constant && rows < self.len() {
@@ -448,6 +479,26 @@ impl Column {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn compacting_keeps_values_and_nulls() {
+        let mut numbers = Column::new(PhysicalType::Int32);
+        let mut texts = Column::new(PhysicalType::Varlena);
+        let text = |row: usize| vec![b'a'; row];
+        for row in 0..100 {
+            numbers.push(if row % 3 == 0 { ValueRef::Null } else { ValueRef::Int32(row as i32) });
+            texts.push_bytes(&text(row));
+        }
+        let kept: Vec<u16> = (0..100).filter(|row| row % 7 == 6).collect();
+        numbers.compact(&kept);
+        texts.compact(&kept);
+        assert_eq!((numbers.len(), texts.len()), (kept.len(), kept.len()));
+        for (to, row) in kept.iter().enumerate() {
+            let number = if row % 3 == 0 { ValueRef::Null } else { ValueRef::Int32(i32::from(*row)) };
+            assert_eq!(numbers.get(to), number);
+            assert_eq!(texts.get(to), ValueRef::Bytes(&text(usize::from(*row))));
+        }
+    }
 
     #[test]
     fn appending_and_setting_agree() {

@@ -71,8 +71,10 @@ impl<'a> SearchKey<'a> {
     pub fn compare(&self, tuple: TupleRef<'_>) -> Result<Ordering> {
         let columns = tuple.column_count(self.shape.columns().len());
         for (index, part) in self.parts.iter().take(columns).enumerate() {
-            let stored = self.shape.value(tuple, index)?;
-            let order = self.compare_part(index, part, stored.as_ref());
+            let order = match self.shape.fixed_value(tuple, index) {
+                Some(stored) => self.compare_part(index, part, stored),
+                None => self.compare_part(index, part, self.shape.value(tuple, index)?.as_ref()),
+            };
             if order.is_ne() {
                 return Ok(order);
             }

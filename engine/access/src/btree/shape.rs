@@ -16,7 +16,7 @@ use std::cmp::Ordering;
 use kokkiri_primitives::{Error, ItemPointer, Result, error};
 use kokkiri_types::{Attribute, AttributeStorage, PhysicalType, TupleDesc, Value, ValueRef};
 
-use super::tuple::{IndexTuple, MAX_COLUMNS, MAX_TUPLE_SIZE, TupleRef, align};
+use super::tuple::{HEADER_SIZE, IndexTuple, MAX_COLUMNS, MAX_TUPLE_SIZE, TupleRef, align};
 use crate::relation::Comparator;
 use crate::toast::compression;
 use crate::tuple::deform::{fixed_value, locate};
@@ -122,6 +122,9 @@ impl IndexShape {
     /// Column `index` (0-based) of `tuple`, which must have it.
     #[inline]
     pub fn value<'a>(&self, tuple: TupleRef<'a>, index: usize) -> Result<Datum<'a>> {
+        if let Some(value) = self.fixed_value(tuple, index) {
+            return Ok(Datum::Stored(value));
+        }
         let attribute = &self.columns[index];
         let Some(stored) = self.stored(tuple, index)? else { return Ok(Datum::Stored(ValueRef::Null)) };
         if attribute.physical != PhysicalType::Varlena {
@@ -134,6 +137,19 @@ impl IndexShape {
             }
             Varlena::External(_) => Err(damaged_tuple()),
         }
+    }
+
+    /// The same for a value of fixed size at a place that no null and no variable-length value shifts, which
+    /// is what most comparisons of a search meet; `None` for any other.
+    #[inline]
+    pub fn fixed_value<'a>(&self, tuple: TupleRef<'a>, index: usize) -> Option<ValueRef<'a>> {
+        let attribute = &self.columns[index];
+        let start = HEADER_SIZE + *self.columns.fixed_offsets().get(index)? as usize;
+        let length = usize::try_from(attribute.length).ok()?;
+        if tuple.has_nulls() {
+            return None;
+        }
+        fixed_value(attribute, tuple.bytes().get(start..start + length)?).ok()
     }
 
     /// All columns of a leaf tuple, owned: for index-only scans.

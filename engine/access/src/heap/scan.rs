@@ -5,14 +5,15 @@
 //! A page is judged in one go under its share lock: the visible line pointers are noted, and no tuple is
 //! judged at all if the page is all-visible. Rows are then taken apart batch by batch, a column at a time;
 //! the pin stays as long as rows of the page are left, so the offsets stay valid. Values out of line are
-//! fetched last, with no page locked.
+//! fetched last, with no page locked. Columns that only matter for the rows that pass a condition may be
+//! left for later ([`ScanOptions::late`]): then the batch keeps the pins of its pages.
 
 use kokkiri_primitives::activity::check_for_interrupts;
 use kokkiri_primitives::fault;
 use kokkiri_primitives::{BlockNumber, Error, Fork, ItemPointer, OffsetNumber, Result, TransactionId};
 use kokkiri_storage::buffer::{PageReadGuard, PinnedBuffer, ReadStream, Ring};
 use kokkiri_transaction::Visibility;
-use kokkiri_types::{BATCH_ROWS, Batch, Column};
+use kokkiri_types::{BATCH_ROWS, Batch, Column, PhysicalType};
 
 use super::Heap;
 use super::page::{self, Item};
@@ -122,6 +123,8 @@ impl Iterator for BlockRange {
 pub struct ScanOptions {
     /// Attributes wanted (0-based), in order of the output columns.
     pub columns: Vec<usize>,
+    /// Output columns that only [`Scan::complete`] fills, for the rows that are still selected then.
+    pub late: Vec<usize>,
     /// Blocks to read, first and one past the last; all by default.
     pub blocks: Option<(BlockNumber, BlockNumber)>,
     /// Block of the range to begin with.
@@ -130,7 +133,9 @@ pub struct ScanOptions {
 
 /// A sequential scan. It owns no borrow of table or snapshot: these come with every call, always the same.
 pub struct Scan {
+    types: Vec<PhysicalType>,
     deformer: Deformer,
+    late: Option<Late>,
     stream: ReadStream<BlockRange>,
     /// The page whose rows are being given out.
     current: Option<PinnedBuffer>,
@@ -139,6 +144,17 @@ pub struct Scan {
     position: usize,
     tids: Vec<ItemPointer>,
     deferred: Vec<Deferred>,
+}
+
+/// A batch with late columns keeps no more pages pinned than this.
+const PINNED_PAGES_MAX: usize = 8;
+
+/// Columns that are filled once it is known which rows they are needed for.
+struct Late {
+    deformer: Deformer,
+    columns: Vec<usize>,
+    /// Pages of the last batch, each with the number of its first row.
+    pages: Vec<(PinnedBuffer, usize)>,
 }
 
 impl Scan {
@@ -153,8 +169,17 @@ impl Scan {
         // A large table must not drive everything else out of the pool.
         let is_large = !relation.is_temporary() && blocks as usize > buffers.frames() / 4;
         let ring = is_large.then(|| Ring::bulk_read(buffers));
+        let wanted = options.columns.iter().enumerate().map(|(column, attribute)| (*attribute, column));
+        let (late, early): (Vec<_>, Vec<_>) = wanted.partition(|(_, column)| options.late.contains(column));
+        let desc = &relation.tuple_desc;
         Ok(Self {
-            deformer: Deformer::new(relation.tuple_desc.clone(), &options.columns),
+            types: options.columns.iter().map(|attribute| desc[*attribute].physical).collect(),
+            deformer: Deformer::of(desc.clone(), early),
+            late: (!late.is_empty()).then(|| Late {
+                columns: options.late.clone(),
+                deformer: Deformer::of(desc.clone(), late),
+                pages: Vec::new(),
+            }),
             stream: ReadStream::new(relation.file, Fork::Main, ring, range),
             current: None,
             visible: Vec::new(),
@@ -165,11 +190,12 @@ impl Scan {
     }
 
     /// Physical types of the output columns.
-    pub fn physical_types(&self) -> Vec<kokkiri_types::PhysicalType> {
-        self.deformer.physical_types()
+    pub fn physical_types(&self) -> Vec<PhysicalType> {
+        self.types.clone()
     }
 
     /// Fills `batch`, whose first columns are the wanted ones, with at most `demand` rows. Zero at the end.
+    /// Late columns stay empty.
     pub fn next(
         &mut self,
         heap: &Heap<'_>,
@@ -179,6 +205,9 @@ impl Scan {
     ) -> Result<usize> {
         let demand = demand.min(BATCH_ROWS);
         batch.clear();
+        if let Some(late) = &mut self.late {
+            late.pages.clear();
+        }
         self.tids.clear();
         self.deferred.clear();
         while self.tids.len() < demand {
@@ -187,7 +216,9 @@ impl Scan {
             }
             self.take_rows(demand - self.tids.len(), &mut batch.columns)?;
             // A batch of one page is enough: the next page may need input.
-            if !self.tids.is_empty() && self.position == self.visible.len() && self.tids.len() * 4 >= demand {
+            let pinned = self.late.as_ref().map_or(0, |late| late.pages.len());
+            let enough = self.tids.len() * 4 >= demand || pinned >= PINNED_PAGES_MAX;
+            if !self.tids.is_empty() && self.position == self.visible.len() && enough {
                 break;
             }
         }
@@ -195,6 +226,44 @@ impl Scan {
         // The caller may have columns of its own behind these, to be filled by the places of the rows.
         batch.selection.set_all(self.tids.len());
         Ok(self.tids.len())
+    }
+
+    /// Drops the rows of the last batch that are no longer selected and fills the late columns of the others.
+    pub fn complete(&mut self, heap: &Heap<'_>, batch: &mut Batch) -> Result<()> {
+        let Some(late) = &mut self.late else { return Ok(()) };
+        if let Some(chosen) = batch.selection.chosen() {
+            let kept = batch.columns.iter_mut().enumerate().filter(|(at, _)| !late.columns.contains(at));
+            kept.for_each(|(_, column)| column.compact(chosen));
+        }
+        self.deferred.clear();
+        let mut done = 0;
+        for (at, (pin, _)) in late.pages.iter().enumerate() {
+            let end = late.pages.get(at + 1).map_or(batch.rows(), |(_, first)| *first);
+            let first = done;
+            while done < batch.len() && batch.selection.nth(done) < end {
+                done += 1;
+            }
+            if first == done {
+                continue;
+            }
+            let guard = pin.clone().read();
+            let rows = (first..done).map(|nth| batch.selection.nth(nth));
+            let tuples = rows.map(|row| page::tuple(&guard, self.tids[row].offset));
+            let tuples = tuples.collect::<Option<Vec<_>>>().ok_or_else(left_its_page)?;
+            late.deformer.append(&tuples, first, &mut batch.columns, &mut self.deferred)?;
+        }
+        late.pages.clear();
+        toast::store::fetch_deferred(heap, &self.deferred, &mut batch.columns)?;
+        if let Some(chosen) = batch.selection.chosen() {
+            let mut rows = chosen.iter().map(|row| usize::from(*row)).peekable();
+            let mut row = 0;
+            self.tids.retain(|_| {
+                row += 1;
+                rows.next_if_eq(&(row - 1)).is_some()
+            });
+        }
+        batch.selection.set_all(done);
+        Ok(())
     }
 
     /// Places of the rows of the last batch.
@@ -223,12 +292,20 @@ impl Scan {
         let block = guard.block();
         let offsets = &self.visible[self.position..self.position + count];
         let tuples = offsets.iter().map(|offset| page::tuple(&guard, *offset)).collect::<Option<Vec<_>>>();
-        let tuples = tuples.ok_or_else(|| Error::data_corrupted("a visible tuple left its page"))?;
+        let tuples = tuples.ok_or_else(left_its_page)?;
         self.deformer.append(&tuples, self.tids.len(), columns, &mut self.deferred)?;
+        if let Some(late) = &mut self.late {
+            late.pages.push((pin.clone(), self.tids.len()));
+        }
         self.tids.extend(offsets.iter().map(|offset| ItemPointer::new(block, *offset)));
         self.position += count;
         Ok(())
     }
+}
+
+#[cold]
+fn left_its_page() -> Error {
+    Error::data_corrupted("a visible tuple left its page")
 }
 
 /// What a fetch by tuple id found.
@@ -258,7 +335,7 @@ impl TupleFetch {
         }
     }
 
-    pub fn physical_types(&self) -> Vec<kokkiri_types::PhysicalType> {
+    pub fn physical_types(&self) -> Vec<PhysicalType> {
         self.deformer.physical_types()
     }
 

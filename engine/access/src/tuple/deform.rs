@@ -1,6 +1,6 @@
 //! Deforming tuples: stored bytes to column vectors, only the columns wanted (`heap_deform_tuple`).
 //!
-//! Attributes before the first variable-length one stand at fixed offsets as long as no null precedes
+//! Attributes before the first variable-length one stand at fixed offsets as long as no null is among
 //! them; a page of such tuples is taken apart column by column. Others are found by walking the tuple
 //! once, up to the last attribute wanted. Values in a TOAST relation are not fetched here, because the
 //! caller may hold a page lock: they are noted as [`Deferred`].
@@ -34,8 +34,11 @@ pub struct Deformer {
 impl Deformer {
     /// `wanted[i]` is the 0-based attribute that goes to output column `i`.
     pub fn new(desc: TupleDesc, wanted: &[usize]) -> Self {
-        let mut wanted: Vec<_> =
-            wanted.iter().enumerate().map(|(column, attribute)| (*attribute, column)).collect();
+        Self::of(desc, wanted.iter().enumerate().map(|(column, attribute)| (*attribute, column)).collect())
+    }
+
+    /// The attributes wanted (0-based), each with the output column that it goes to.
+    pub fn of(desc: TupleDesc, mut wanted: Vec<(usize, usize)>) -> Self {
         wanted.sort_unstable();
         let fixed_limit = desc.fixed_offsets().len();
         let fixed = wanted.iter().take_while(|(attribute, _)| *attribute < fixed_limit).count();
@@ -69,14 +72,16 @@ impl Deformer {
         columns: &mut [Column],
         deferred: &mut Vec<Deferred>,
     ) -> Result<()> {
-        let Some((last, _)) = self.wanted.last() else { return Ok(()) };
-        let mut plain = true;
-        for tuple in tuples {
-            let header = TupleHeader::read(tuple)?;
-            plain &= !header.infomask.any(Infomask::HAS_NULL) && header.attribute_count() > *last;
+        let mut fixed = self.fixed;
+        if let Some((last, _)) = self.wanted[..fixed].last() {
+            for tuple in tuples {
+                if !has_all_up_to(*last, tuple)? {
+                    fixed = 0;
+                    break;
+                }
+            }
         }
-        let (fixed, walked) =
-            if plain { self.wanted.split_at(self.fixed) } else { (&[][..], &self.wanted[..]) };
+        let (fixed, walked) = self.wanted.split_at(fixed);
         for (attribute, column) in fixed {
             self.append_fixed(tuples, *attribute, *column, first_row, &mut columns[*column], deferred)?;
         }
@@ -158,6 +163,22 @@ impl Deformer {
         }
         Ok(())
     }
+}
+
+/// True if the tuple has the attribute and all before it, none of them null: then they are at their fixed
+/// offsets, and within the tuple as far as its header tells.
+fn has_all_up_to(last: usize, tuple: &[u8]) -> Result<bool> {
+    let header = TupleHeader::read(tuple)?;
+    if header.attribute_count() <= last {
+        return Ok(false);
+    }
+    if !header.infomask.any(Infomask::HAS_NULL) {
+        return Ok(true);
+    }
+    let bitmap = tuple.get(HEADER_SIZE..=HEADER_SIZE + last / 8).ok_or_else(cut_off)?;
+    let (partial, whole) = bitmap.split_last().ok_or_else(cut_off)?;
+    let needed = u8::MAX >> (7 - last % 8);
+    Ok(whole.iter().all(|byte| *byte == u8::MAX) && partial & needed == needed)
 }
 
 /// Where one attribute of a tuple is.
@@ -288,6 +309,7 @@ fn push_stored(
 }
 
 /// A stored value of any physical type but varlena, as it travels.
+#[inline]
 pub fn fixed_value<'a>(attribute: &Attribute, stored: &'a [u8]) -> Result<ValueRef<'a>> {
     fn chunk<const N: usize>(stored: &[u8]) -> Result<[u8; N]> {
         stored.first_chunk().copied().ok_or_else(cut_off)
@@ -403,6 +425,10 @@ mod tests {
         check(&types, &[&row(b"abc"), &row(b"")], &[0, 1, 2, 3, 4, 5, 6, 7]);
         check(&types, &[&row(b"abc"), &with_null, &with_long], &[7, 2, 0]);
         check(&types, &[&row(b"abc"), &with_long], &[4, 4, 1]);
+        let mut with_late_null = row(b"abc");
+        with_late_null[2] = ValueRef::Null;
+        check(&types, &[&with_late_null, &row(b"x")], &[0, 1]);
+        check(&types, &[&row(b"x"), &with_late_null], &[1, 2, 3]);
     }
 
     #[test]

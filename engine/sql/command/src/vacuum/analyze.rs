@@ -129,7 +129,7 @@ fn sample(
         let options = ScanOptions {
             columns: wanted_columns.clone(),
             blocks: Some((BlockNumber(block), BlockNumber(block + 1))),
-            start: None,
+            ..ScanOptions::default()
         };
         let mut scan = Scan::new(&heap, &options)?;
         let mut batch = Batch::new(scan.physical_types());

@@ -285,12 +285,16 @@ impl Builder<'_> {
         let quals: Vec<Expression> = extra.iter().chain(&plan.qual).cloned().collect();
         let filter = Filter::compile(&scope, &quals)?;
         let projection = Projection::compile(&scope, &plan.target_list, width)?;
+        let judged = self.attributes(relid, quals.iter());
+        let late = (0..fetched.columns.len()).filter(|at| !judged.contains(&fetched.attributes[*at]));
+        let late = if filter.is_empty() { Vec::new() } else { late.collect() };
         if self.recheck.contains(&relid) {
             return Ok(Box::new(RecheckScan { relid, relation, fetched, filter, projection, done: false }));
         }
         Ok(Box::new(SeqScan {
             relation,
             fetched,
+            late,
             filter,
             projection,
             scan: None,

@@ -87,6 +87,8 @@ impl Growth {
 pub struct SeqScan {
     pub relation: Arc<Relation>,
     pub fetched: Fetched,
+    /// Columns of the batch that the filter does not look at: taken from the rows that pass it.
+    pub late: Vec<usize>,
     pub filter: Filter,
     pub projection: Projection,
     pub scan: Option<Scan>,
@@ -100,7 +102,11 @@ impl Operator for SeqScan {
         out.selection.set_all(0);
         let heap = Heap::new(&self.relation, context.transaction);
         if self.scan.is_none() {
-            let options = ScanOptions { columns: self.fetched.columns.clone(), ..ScanOptions::default() };
+            let options = ScanOptions {
+                columns: self.fetched.columns.clone(),
+                late: self.late.clone(),
+                ..ScanOptions::default()
+            };
             self.scan = Some(Scan::new(&heap, &options)?);
             self.batch = Batch::new(self.fetched.types.iter().copied());
         }
@@ -122,6 +128,7 @@ impl Operator for SeqScan {
             self.fetched.fill_system(self.relation.oid, scan.tids(), &mut self.batch);
             self.removed += self.filter.apply(context, &mut self.batch)? as u64;
             if !self.batch.is_empty() {
+                scan.complete(&heap, &mut self.batch)?;
                 return self.projection.apply(context, &mut self.batch, out);
             }
         }
