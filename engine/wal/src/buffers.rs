@@ -114,10 +114,11 @@ impl WalBuffers {
         }
     }
 
-    /// Appends the whole page at `page` to `out`.
-    pub fn copy_out(&self, page: Lsn, out: &mut Vec<u8>) {
-        for word in &self.slot(page).words {
-            out.extend_from_slice(&word.load(Ordering::Relaxed).to_le_bytes());
+    /// Copies what stands from `lsn` on, which is a multiple of eight, to `out`, which ends on the same page.
+    pub fn copy_out(&self, lsn: Lsn, out: &mut [u8]) {
+        let words = &self.slot(lsn).words[(lsn.0 % WAL_PAGE_SIZE) as usize / 8..];
+        for (bytes, word) in out.chunks_mut(8).zip(words) {
+            bytes.copy_from_slice(&word.load(Ordering::Relaxed).to_le_bytes()[..bytes.len()]);
         }
     }
 }

@@ -36,7 +36,11 @@ const WRITE_PAGES_MAX: u64 = 128;
 #[derive(Default)]
 pub(crate) struct WriteState {
     file: Option<(SegmentNumber, Arc<dyn File>)>,
+    /// Whole pages for the next write call, zero behind the end of what is to be written.
     staging: Vec<u8>,
+    /// The page written last, if it is at the front of `staging`: a commit adds a few hundred bytes to it,
+    /// and only these are copied out of the buffers.
+    staged: Option<Lsn>,
     last_background_flush: Option<Instant>,
 }
 
@@ -197,7 +201,7 @@ impl Wal {
             let segment_end = self.geometry.segment_start(segment.next());
             let limit = (first_page + WRITE_PAGES_MAX * WAL_PAGE_SIZE).min(segment_end);
             let target = request.write.min(limit);
-            self.write_pages(state, segment, first_page, target)?;
+            self.write_pages(state, segment, written, target)?;
             written = target;
             self.written.store(written.0, Ordering::Release);
             if target == segment_end {
@@ -214,23 +218,16 @@ impl Wal {
         Ok(())
     }
 
-    /// Writes whole pages from `first_page` up to the one that holds the byte before `target`.
+    /// Writes whole pages from the one with the byte at `written` up to the one with the byte before `target`.
     fn write_pages(
         &self,
         state: &mut WriteState,
         segment: SegmentNumber,
-        first_page: Lsn,
+        written: Lsn,
         target: Lsn,
     ) -> Result<()> {
-        state.staging.clear();
-        for page in (first_page.0..target.0).step_by(WAL_PAGE_SIZE as usize) {
-            assert!(
-                self.buffers.holds(Lsn(page)),
-                "xlog write request {target} is past end of log {}",
-                Lsn(page)
-            );
-            self.buffers.copy_out(Lsn(page), &mut state.staging);
-        }
+        let first_page = page_start(written);
+        self.stage(state, first_page, written, target);
         let file = self.open_segment(state, segment)?;
         let offset = self.geometry.segment_offset(first_page);
         let begun = Instant::now();
@@ -246,7 +243,37 @@ impl Wal {
         self.counters.writes.fetch_add(1, Ordering::Relaxed);
         self.counters.write_bytes.fetch_add(state.staging.len() as u64, Ordering::Relaxed);
         self.counters.write_us.fetch_add(begun.elapsed().as_micros() as u64, Ordering::Relaxed);
+        let last_page = page_start(Lsn(target.0 - 1));
+        let last_offset = (last_page.0 - first_page.0) as usize;
+        if last_offset > 0 {
+            state.staging.copy_within(last_offset.., 0);
+        }
+        state.staging.truncate(WAL_PAGE_SIZE as usize);
+        state.staged = Some(last_page);
         Ok(())
+    }
+
+    /// Copies the pages from `first_page` on that hold what is before `target` to the staging area; of the
+    /// first, what is before `written` may be there already.
+    fn stage(&self, state: &mut WriteState, first_page: Lsn, written: Lsn, target: Lsn) {
+        let known = if state.staged == Some(first_page) {
+            written.0 & !7
+        } else {
+            state.staging.clear();
+            first_page.0
+        };
+        let pages_end = page_start(Lsn(target.0 - 1)).0 + WAL_PAGE_SIZE;
+        state.staging.resize((pages_end - first_page.0) as usize, 0);
+        for page in (first_page.0..target.0).step_by(WAL_PAGE_SIZE as usize) {
+            assert!(
+                self.buffers.holds(Lsn(page)),
+                "xlog write request {target} is past end of log {}",
+                Lsn(page)
+            );
+            let (from, to) = (known.max(page), target.0.min(page + WAL_PAGE_SIZE));
+            let place = (from - first_page.0) as usize..(to - first_page.0) as usize;
+            self.buffers.copy_out(Lsn(from), &mut state.staging[place]);
+        }
     }
 
     fn open_segment(&self, state: &mut WriteState, segment: SegmentNumber) -> Result<Arc<dyn File>> {
