@@ -26,7 +26,6 @@ mod run;
 mod statement;
 mod transaction;
 
-use std::collections::HashMap;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -39,6 +38,7 @@ use kokkiri_primitives::settings::{PARAMETERS, Settings, parameters};
 use kokkiri_primitives::{Error, Oid, Result, SqlState, fault};
 use kokkiri_transaction::BeginOptions;
 use kokkiri_types::io::IoSettings;
+use rustc_hash::FxHashMap;
 
 use crate::client::{IdleTimeout, RowSink, TransactionState};
 use crate::engine::SessionStart;
@@ -56,12 +56,12 @@ use run::Work;
 pub struct Session {
     // Declared in the order in which they must go: what belongs to the transaction before the
     // transaction, and the place in the process array last.
-    portals: HashMap<String, Portal>,
+    portals: FxHashMap<String, Portal>,
     work: Work,
     copy_in: Option<CopyIn>,
     ending: Option<Ending>,
     block: Block,
-    statements: HashMap<String, Source>,
+    statements: FxHashMap<String, Source>,
     notices: Vec<Error>,
     catalog: CatalogSession,
     settings: Settings,
@@ -141,12 +141,12 @@ impl Session {
         };
         settings.connection_started();
         let session = Self {
-            portals: HashMap::new(),
+            portals: FxHashMap::default(),
             work: Work::Nothing,
             copy_in: None,
             ending: None,
             block: Block::new(Arc::clone(&instance.cluster), backend, tablespace),
-            statements: HashMap::new(),
+            statements: FxHashMap::default(),
             notices: Vec::new(),
             catalog: CatalogSession::new(Arc::clone(&instance.catalog), state),
             io: IoSettings::from_settings(&settings, TimestampTz(0))?,
@@ -161,7 +161,7 @@ impl Session {
             instance,
             registration,
         };
-        session.show_state(BackendState::Idle);
+        session.show_idle();
         Ok(session)
     }
 
@@ -231,8 +231,11 @@ impl Session {
             let mut status = self.backend().status();
             status.query = Arc::clone(text);
             status.query_start = Some(self.statement_start);
+            if status.state != BackendState::Active {
+                status.state = BackendState::Active;
+                status.state_change = Some(self.statement_start);
+            }
         }
-        self.show_state(BackendState::Active);
         let limit = self.settings.get(parameters::STATEMENT_TIMEOUT);
         if limit > 0 && self.timeout.is_none() {
             let backend = Arc::clone(self.backend());
@@ -293,24 +296,20 @@ impl Session {
         self.backend().interrupts.clear(Interrupt::LockTimeout);
     }
 
-    fn show_state(&self, state: BackendState) {
-        let mut status = self.backend().status();
-        if status.state != state {
-            status.state = state;
-            status.state_change = Some(TimestampTz::now());
-        }
-    }
-
     fn show_idle(&self) {
         let state = match self.block.client_state() {
             TransactionState::Idle => BackendState::Idle,
             TransactionState::InBlock => BackendState::IdleInTransaction,
             TransactionState::Failed => BackendState::IdleInTransactionAborted,
         };
+        let mut status = self.backend().status();
         if state == BackendState::Idle {
-            self.backend().status().transaction_start = None;
+            status.transaction_start = None;
         }
-        self.show_state(state);
+        if status.state != state {
+            status.state = state;
+            status.state_change = Some(TimestampTz::now());
+        }
     }
 
     /// Drops the session's temporary objects in a transaction of its own.

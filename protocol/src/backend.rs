@@ -1,13 +1,13 @@
 //! Messages that the server sends, appended to the connection's output buffer.
 //!
-//! pgwire's message types give the layout. The few messages that every statement sends and that have no
-//! content of their own are written as bytes.
+//! pgwire's message types give the layout. The few messages that every statement sends are written as bytes,
+//! without a message being made first.
 
 use bytes::{BufMut, BytesMut};
 use pgwire::error::{ErrorInfo, PgWireError};
 use pgwire::messages::Message;
 use pgwire::messages::copy::{CopyBothResponse, CopyInResponse, CopyOutResponse};
-use pgwire::messages::data::{FieldDescription, ParameterDescription, RowDescription};
+use pgwire::messages::data::ParameterDescription;
 use pgwire::messages::response::{ErrorResponse, NoticeResponse, NotificationResponse, TransactionStatus};
 use pgwire::messages::startup::{
     Authentication, BackendKeyData, NegotiateProtocolVersion, ParameterStatus, SecretKey,
@@ -152,18 +152,23 @@ impl Output for Vec<u8> {
     }
 
     fn row_description<'a>(&mut self, fields: impl Iterator<Item = Field<'a>>) {
-        let describe = |field: Field<'a>| {
-            FieldDescription::new(
-                field.name.to_owned(),
-                field.table as i32,
-                field.column,
-                field.type_oid,
-                field.type_length,
-                field.typmod,
-                field.format,
-            )
-        };
-        put(self, &RowDescription::new(fields.map(describe).collect()));
+        let start = self.len();
+        self.put_slice(b"T\0\0\0\0\0\0");
+        let mut count = 0_u16;
+        for field in fields {
+            count += 1;
+            self.put_slice(field.name.as_bytes());
+            self.put_u8(0);
+            self.put_u32(field.table);
+            self.put_i16(field.column);
+            self.put_u32(field.type_oid);
+            self.put_i16(field.type_length);
+            self.put_i32(field.typmod);
+            self.put_i16(field.format);
+        }
+        let length = (self.len() - start - 1) as u32;
+        self[start + 1..start + 5].copy_from_slice(&length.to_be_bytes());
+        self[start + 5..start + 7].copy_from_slice(&count.to_be_bytes());
     }
 
     fn parameter_description(&mut self, types: &[u32]) {
@@ -263,6 +268,23 @@ mod tests {
         output.command_complete("SELECT 1");
         output.ready_for_query(TransactionStatus::Idle);
         assert_eq!(&output[..], b"R\0\0\0\x08\0\0\0\0S\0\0\0\x08a\0b\0C\0\0\0\x0dSELECT 1\0Z\0\0\0\x05I");
+    }
+
+    #[test]
+    fn a_row_description_counts_itself_and_its_fields() {
+        let mut output = vec![b'x'];
+        let field = Field {
+            name: "a",
+            table: 1,
+            column: 2,
+            type_oid: 23,
+            type_length: 4,
+            typmod: -1,
+            format: 1,
+        };
+        output.row_description([field].into_iter());
+        let expected = b"xT\0\0\0\x1a\0\x01a\0\0\0\0\x01\0\x02\0\0\0\x17\0\x04\xff\xff\xff\xff\0\x01";
+        assert_eq!(&output[..], expected);
     }
 
     #[test]

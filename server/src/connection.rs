@@ -38,6 +38,10 @@ use crate::stream::{ClientWatch, Stream};
 
 /// Output is written when it has grown to this, bytes.
 const OUTPUT_FULL: usize = 64 * 1024;
+/// Room that is made for input at least, bytes: most messages come whole in one read.
+const INPUT_ROOM: usize = 1024;
+/// Room for input at first: taken from the front again when it runs out, as long as no message needs more.
+const INPUT_BUFFER: usize = 4 * INPUT_ROOM;
 /// Buffers of an idle connection are no larger than this, bytes.
 const IDLE_BUFFER_MAX: usize = 8 * 1024;
 
@@ -97,6 +101,7 @@ async fn start(server: &Arc<Server>, stream: Stream, peer: Peer) -> Option<Conne
     match open(server, &mut client).await {
         Ok(Opened { session, instance, cancel_key, greeting }) => {
             let backend = Arc::clone(session.backend());
+            client.input.reserve(INPUT_BUFFER);
             Some(Connection {
                 stream: client.stream,
                 input: client.input,
@@ -208,7 +213,7 @@ impl Connection {
         if self.input.is_empty() && self.input.capacity() > IDLE_BUFFER_MAX {
             self.input = BytesMut::new();
         }
-        self.input.reserve(more.min(OUTPUT_FULL));
+        self.input.reserve(more.clamp(INPUT_ROOM, OUTPUT_FULL));
         loop {
             if let Some(error) = self.session.idle_interrupt() {
                 return self.fatal(&error).await;

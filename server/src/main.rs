@@ -35,6 +35,9 @@ use std::process::ExitCode;
 
 use arguments::Command;
 
+#[global_allocator]
+static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
+
 fn main() -> ExitCode {
     let command = match arguments::parse() {
         Ok(command) => command,

@@ -21,6 +21,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use dashmap::DashMap;
 use kokkiri_primitives::Oid;
 use kokkiri_transaction::Invalidation;
+use rustc_hash::FxBuildHasher;
 
 use crate::lookup::{Key, Lookup};
 
@@ -89,7 +90,7 @@ impl Stale {
 /// The cache of one database, or of the shared catalogs.
 #[derive(Default)]
 pub struct Cache {
-    answers: DashMap<Question, Answer>,
+    answers: DashMap<Question, Answer, FxBuildHasher>,
     version: AtomicU64,
 }
 

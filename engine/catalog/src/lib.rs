@@ -29,6 +29,7 @@ pub mod relation_map;
 pub mod row;
 pub mod rows;
 mod scan;
+mod search_path;
 pub mod shapes;
 #[cfg(feature = "testing")]
 pub mod testing;

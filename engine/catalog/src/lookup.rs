@@ -6,6 +6,7 @@
 
 use kokkiri_primitives::Oid;
 use kokkiri_types::{Value, ValueRef};
+use smallvec::SmallVec;
 
 macro_rules! lookups {
     ($($(#[$doc:meta])* $name:ident = $catalog:literal, $index:literal, [$($column:literal),+];)+) => {
@@ -99,11 +100,14 @@ impl Lookup {
 
 /// The key columns' values, encoded: equal values have equal bytes.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
-pub struct Key(Box<[u8]>);
+pub struct Key(SmallVec<[u8; KEY_INLINE]>);
+
+/// Keys up to this length need no allocation: oids, and most names.
+const KEY_INLINE: usize = 24;
 
 impl Key {
     pub fn new<'a>(values: impl IntoIterator<Item = ValueRef<'a>>) -> Self {
-        let mut bytes = Vec::with_capacity(16);
+        let mut bytes = SmallVec::new();
         for value in values {
             match value {
                 ValueRef::Int32(value) => bytes.extend_from_slice(&value.to_le_bytes()),
@@ -118,7 +122,7 @@ impl Key {
                 other => panic!("catalogs are not looked up by {other:?}"),
             }
         }
-        Self(bytes.into())
+        Self(bytes)
     }
 
     /// A hash for invalidation messages; equal in every process that runs this code.

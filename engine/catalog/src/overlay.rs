@@ -5,15 +5,15 @@
 //! cache. Until then questions with such answers bypass the shared cache: they are read with the
 //! transaction's own snapshot and kept here until its next change.
 
-use std::collections::{HashMap, HashSet};
+use rustc_hash::{FxHashMap, FxHashSet};
 
 use crate::cache::{Answer, Question, Stale};
 
 /// Changes of one session's running transaction.
 #[derive(Default)]
 pub struct Overlay {
-    changes: HashSet<Stale>,
-    answers: HashMap<Question, Answer>,
+    changes: FxHashSet<Stale>,
+    answers: FxHashMap<Question, Answer>,
 }
 
 impl Overlay {

@@ -4,7 +4,7 @@
 //! of this version, taken from the facts; only the files they are stored in differ from database to
 //! database and are asked for ([`crate::view::CatalogView::catalog_relation`]).
 
-use std::collections::HashMap;
+use rustc_hash::FxHashMap;
 use std::sync::LazyLock;
 
 use kokkiri_primitives::{Error, Oid, RelFileNumber, Result};
@@ -36,8 +36,8 @@ impl Shape {
     }
 }
 
-static SHAPES: LazyLock<HashMap<Oid, Shape>> = LazyLock::new(load);
-static OPCLASSES: LazyLock<HashMap<Oid, PgOpclass>> =
+static SHAPES: LazyLock<FxHashMap<Oid, Shape>> = LazyLock::new(load);
+static OPCLASSES: LazyLock<FxHashMap<Oid, PgOpclass>> =
     LazyLock::new(|| rows::<PgOpclass>("pg_opclass").into_iter().map(|row| (row.oid, row)).collect());
 
 /// The shape of the catalog (or index or TOAST relation of one) with this oid.
@@ -60,7 +60,7 @@ pub fn opclass(oid: Oid) -> Option<&'static PgOpclass> {
     OPCLASSES.get(&oid)
 }
 
-static SUPPORT: LazyLock<HashMap<(Oid, Oid, i16), Oid>> = LazyLock::new(|| {
+static SUPPORT: LazyLock<FxHashMap<(Oid, Oid, i16), Oid>> = LazyLock::new(|| {
     let same_type = |row: &PgAmproc| row.amproclefttype == row.amprocrighttype;
     let rows = rows::<PgAmproc>("pg_amproc").into_iter().filter(same_type);
     rows.map(|row| ((row.amprocfamily, row.amproclefttype, row.amprocnum), row.amproc)).collect()
@@ -95,7 +95,7 @@ pub fn column_types(catalog: Oid, table: &FactTable) -> Vec<Oid> {
     let [relation, name, type_oid] =
         ["attrelid", "attname", "atttypid"].map(|column| attributes.column(column));
     let catalog = catalog.to_string();
-    let types: HashMap<&str, Oid> = attributes
+    let types: FxHashMap<&str, Oid> = attributes
         .rows
         .iter()
         .filter(|row| row[relation] == catalog)
@@ -104,13 +104,13 @@ pub fn column_types(catalog: Oid, table: &FactTable) -> Vec<Oid> {
     table.columns.iter().map(|column| types[column]).collect()
 }
 
-fn load() -> HashMap<Oid, Shape> {
-    let mut attributes: HashMap<Oid, Vec<PgAttribute>> = HashMap::new();
+fn load() -> FxHashMap<Oid, Shape> {
+    let mut attributes: FxHashMap<Oid, Vec<PgAttribute>> = FxHashMap::default();
     for row in rows::<PgAttribute>("pg_attribute").into_iter().filter(|row| row.attnum > 0) {
         attributes.entry(row.attrelid).or_default().push(row);
     }
-    let mut indexes: HashMap<Oid, PgIndex> = HashMap::new();
-    let mut by_heap: HashMap<Oid, Vec<Oid>> = HashMap::new();
+    let mut indexes: FxHashMap<Oid, PgIndex> = FxHashMap::default();
+    let mut by_heap: FxHashMap<Oid, Vec<Oid>> = FxHashMap::default();
     for row in rows::<PgIndex>("pg_index") {
         by_heap.entry(row.indrelid).or_default().push(row.indexrelid);
         indexes.insert(row.indexrelid, row);

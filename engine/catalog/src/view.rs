@@ -12,7 +12,7 @@ use std::any::Any;
 use std::cell::{Cell, RefCell};
 use std::sync::Arc;
 
-use kokkiri_primitives::settings::{Settings, parameters};
+use kokkiri_primitives::settings::Settings;
 use kokkiri_primitives::{Error, Oid, Result, SqlState};
 use kokkiri_transaction::{Cluster, LockMode, LockOutcome, LockTag, Transaction, WaitPolicy};
 use kokkiri_types::{Value, ValueRef};
@@ -24,6 +24,7 @@ use crate::lookup::{Key, Lookup};
 use crate::overlay::Overlay;
 use crate::row::{CatalogRow, Name};
 use crate::rows::*;
+use crate::search_path::KnownPath;
 use crate::shapes;
 
 /// What a session keeps about catalogs between statements.
@@ -31,6 +32,7 @@ pub struct CatalogSession {
     pub catalog: Arc<Catalog>,
     pub database: Arc<DatabaseState>,
     pub(crate) overlay: RefCell<Overlay>,
+    pub(crate) path: KnownPath,
     /// The session's pg_temp_N and pg_toast_temp_N, once it has made a temporary object.
     temp_namespace: Cell<Option<(Oid, Oid)>>,
     /// Temporary tables that are emptied or dropped when a transaction commits.
@@ -50,6 +52,7 @@ impl CatalogSession {
             catalog,
             database,
             overlay: RefCell::default(),
+            path: KnownPath::default(),
             temp_namespace: Cell::new(None),
             on_commit: RefCell::default(),
         }
@@ -236,7 +239,7 @@ impl<'a> CatalogView<'a> {
                 }
             }
             None => {
-                for namespace in self.search_path()? {
+                for namespace in self.search_path()?.iter().copied() {
                     if let Some(oid) = self.relation_oid(namespace, name)? {
                         return Ok(Some(oid));
                     }
@@ -307,11 +310,8 @@ impl<'a> CatalogView<'a> {
 
     /// A possibly qualified type name, resolved along the search path.
     pub fn type_by_name(&self, schema: Option<&str>, name: &str) -> Result<Option<Arc<TypeEntry>>> {
-        let namespaces = match schema {
-            Some(schema) => self.namespace_for_lookup(schema)?.into_iter().collect(),
-            None => self.search_path()?,
-        };
-        for namespace in namespaces {
+        let namespaces = self.namespaces_for_lookup(schema)?;
+        for namespace in namespaces.iter().copied() {
             let key = [ValueRef::Bytes(name.as_bytes()), oid_ref(namespace)];
             if let Some(row) = self.rows::<PgType>(Lookup::TypeByName, &key)?.first() {
                 return self.type_entry(row.oid);
@@ -347,10 +347,7 @@ impl<'a> CatalogView<'a> {
         name: &str,
     ) -> Result<Vec<(usize, Arc<FunctionEntry>)>> {
         let functions = self.functions_called(name)?;
-        let path = match schema {
-            Some(schema) => self.namespace_for_lookup(schema)?.into_iter().collect(),
-            None => self.search_path_without_temp()?,
-        };
+        let path = self.namespaces_without_temp(schema)?;
         let mut found: Vec<_> = functions
             .iter()
             .filter_map(|f| {
@@ -371,6 +368,18 @@ impl<'a> CatalogView<'a> {
         self.entry(Lookup::OperatorByOid, &[oid_ref(oid)], crate::convert::operator_entry)
     }
 
+    /// Every operator of that name, in any schema.
+    fn operators_called(&self, name: &str) -> Result<Arc<Vec<Arc<OperatorEntry>>>> {
+        let key = [ValueRef::Bytes(name.as_bytes())];
+        let question = Question::Rows(Lookup::OperatorByName, Key::new(key));
+        self.answer(self.session.database.cache(), question, || {
+            let rows = self.scan(Oid(2617), Lookup::OperatorByName.index(), &[2], &key)?;
+            rows.into_iter()
+                .map(|(_, v)| Ok(Arc::new(crate::convert::operator_entry(PgOperator::from_values(&v)?)?)))
+                .collect()
+        })
+    }
+
     /// The operators that an expression may mean, with their schemas' places on the search path as in
     /// [`CatalogView::functions_by_name`].
     pub fn operators_by_name(
@@ -378,19 +387,8 @@ impl<'a> CatalogView<'a> {
         schema: Option<&str>,
         name: &str,
     ) -> Result<Vec<(usize, Arc<OperatorEntry>)>> {
-        let key = [ValueRef::Bytes(name.as_bytes())];
-        let question = Question::Rows(Lookup::OperatorByName, Key::new(key));
-        let operators: Arc<Vec<Arc<OperatorEntry>>> =
-            self.answer(self.session.database.cache(), question, || {
-                let rows = self.scan(Oid(2617), Lookup::OperatorByName.index(), &[2], &key)?;
-                rows.into_iter()
-                    .map(|(_, v)| Ok(Arc::new(crate::convert::operator_entry(PgOperator::from_values(&v)?)?)))
-                    .collect()
-            })?;
-        let path = match schema {
-            Some(schema) => self.namespace_for_lookup(schema)?.into_iter().collect(),
-            None => self.search_path_without_temp()?,
-        };
+        let operators = self.operators_called(name)?;
+        let path = self.namespaces_without_temp(schema)?;
         let mut found: Vec<_> = operators
             .iter()
             .filter_map(|o| {
@@ -399,6 +397,25 @@ impl<'a> CatalogView<'a> {
             .collect();
         found.sort_by_key(|(place, operator)| (*place, operator.oid));
         Ok(found)
+    }
+
+    /// The operator for exactly these operands, the first along the search path: `OpernameGetOprid`.
+    pub fn operator_for(
+        &self,
+        schema: Option<&str>,
+        name: &str,
+        left: Option<Oid>,
+        right: Oid,
+    ) -> Result<Option<Arc<OperatorEntry>>> {
+        let operators = self.operators_called(name)?;
+        let path = self.namespaces_without_temp(schema)?;
+        let place = |operator: &OperatorEntry| path.iter().position(|it| *it == operator.namespace);
+        let first = operators
+            .iter()
+            .filter(|operator| operator.right == right && operator.left == left)
+            .filter_map(|operator| Some((place(operator)?, operator)))
+            .min_by_key(|(place, _)| *place);
+        Ok(first.map(|(_, operator)| Arc::clone(operator)))
     }
 
     pub fn cast(&self, source: Oid, target: Oid) -> Result<Option<Arc<CastEntry>>> {
@@ -453,12 +470,9 @@ impl<'a> CatalogView<'a> {
     /// A collation by name, for the database's encoding or any.
     pub fn collation_by_name(&self, schema: Option<&str>, name: &str) -> Result<Option<Arc<CollationEntry>>> {
         let rows = self.rows::<PgCollation>(Lookup::CollationByName, &[ValueRef::Bytes(name.as_bytes())])?;
-        let path = match schema {
-            Some(schema) => self.namespace_for_lookup(schema)?.into_iter().collect(),
-            None => self.search_path()?,
-        };
+        let path = self.namespaces_for_lookup(schema)?;
         let usable = |row: &&PgCollation| row.collencoding == -1 || row.collencoding == UTF8;
-        for namespace in path {
+        for namespace in path.iter().copied() {
             if let Some(row) = rows.iter().filter(usable).find(|row| row.collnamespace == namespace) {
                 return self.collation(row.oid);
             }
@@ -536,68 +550,6 @@ impl<'a> CatalogView<'a> {
         }
     }
 
-    /// The schemas of the search path that exist and may be used, implicit ones included, in order.
-    pub fn search_path(&self) -> Result<Vec<Oid>> {
-        let explicit = self.explicit_search_path()?;
-        let mut path = Vec::with_capacity(explicit.len() + 2);
-        if !explicit.contains(&PG_CATALOG) {
-            path.push(PG_CATALOG);
-        }
-        if let Some(temp) = self.session.temp_namespace()
-            && !explicit.contains(&temp)
-        {
-            path.insert(0, temp);
-        }
-        path.extend(explicit);
-        Ok(path)
-    }
-
-    /// The search path for functions and operators, which are never looked for in the temporary schema.
-    pub fn search_path_without_temp(&self) -> Result<Vec<Oid>> {
-        let temp = self.session.temp_namespace();
-        Ok(self.search_path()?.into_iter().filter(|namespace| Some(*namespace) != temp).collect())
-    }
-
-    /// The schema that new objects go into: the first explicit one.
-    ///
-    /// # Errors
-    /// 3F000 "no schema has been selected to create in".
-    pub fn creation_namespace(&self) -> Result<Oid> {
-        self.explicit_search_path()?.first().copied().ok_or_else(|| {
-            Error::new(SqlState::INVALID_SCHEMA_NAME, "no schema has been selected to create in")
-        })
-    }
-
-    /// The schemas that the setting search_path names, of those that exist and may be used.
-    pub fn explicit_search_path(&self) -> Result<Vec<Oid>> {
-        let text = self.settings.get(parameters::SEARCH_PATH);
-        let mut path = Vec::new();
-        for name in split_identifiers(&text) {
-            let oid = match name.as_str() {
-                "$user" => {
-                    let role = self.role(self.role)?;
-                    match role {
-                        Some(role) => self.namespace_by_name(&role.name)?,
-                        None => None,
-                    }
-                    .filter(|namespace| self.check_schema_usage(namespace).is_ok())
-                    .map(|namespace| namespace.oid)
-                }
-                "pg_temp" => self.session.temp_namespace(),
-                name => self
-                    .namespace_by_name(name)?
-                    .filter(|namespace| self.check_schema_usage(namespace).is_ok())
-                    .map(|namespace| namespace.oid),
-            };
-            if let Some(oid) = oid
-                && !path.contains(&oid)
-            {
-                path.push(oid);
-            }
-        }
-        Ok(path)
-    }
-
     /// True if an unqualified `name` finds this relation: what `pg_table_is_visible` asks.
     pub fn relation_is_visible(&self, relation: Oid, name: &str) -> Result<bool> {
         Ok(self.find_relation(None, name)? == Some(relation))
@@ -624,47 +576,7 @@ pub(crate) fn oid_ref(oid: Oid) -> ValueRef<'static> {
     ValueRef::Int32(oid.0 as i32)
 }
 
-/// Splits a list of identifiers as `SplitIdentifierString` does: folded unless quoted.
-fn split_identifiers(text: &str) -> Vec<String> {
-    let mut names = Vec::new();
-    let mut chars = text.chars().peekable();
-    loop {
-        while chars.next_if(|c| c.is_whitespace() || *c == ',').is_some() {}
-        let Some(first) = chars.peek() else { return names };
-        let mut name = String::new();
-        if *first == '"' {
-            chars.next();
-            while let Some(c) = chars.next() {
-                if c != '"' {
-                    name.push(c);
-                } else if chars.next_if_eq(&'"').is_some() {
-                    name.push('"');
-                } else {
-                    break;
-                }
-            }
-        } else {
-            while let Some(c) = chars.next_if(|c| !c.is_whitespace() && *c != ',') {
-                name.push(c.to_ascii_lowercase());
-            }
-        }
-        names.push(name);
-    }
-}
-
 /// A row's values where a lookup wants references.
 pub(crate) fn refs(values: &[Value]) -> Vec<ValueRef<'_>> {
     values.iter().map(Value::as_ref).collect()
-}
-
-#[cfg(test)]
-mod tests {
-    use super::split_identifiers;
-
-    #[test]
-    fn identifier_lists_are_split_and_folded() {
-        assert_eq!(split_identifiers(r#""$user", Public"#), ["$user", "public"]);
-        assert_eq!(split_identifiers(r#" "A""b" ,c"#), ["A\"b", "c"]);
-        assert!(split_identifiers("").is_empty());
-    }
 }

@@ -16,6 +16,7 @@
 
 pub mod parameter;
 pub mod parameters;
+mod overrides;
 mod server;
 mod session;
 mod value;

@@ -87,11 +87,11 @@ impl Session {
     /// # Errors
     /// 26000, 42P03, 08P01 for a mismatch of counts, 22P02 and its kin for values.
     pub fn bind(&mut self, request: &BindRequest<'_>) -> Result<()> {
-        let Some(mut source) = self.statements.remove(request.statement) else {
+        let Some((name, mut source)) = self.statements.remove_entry(request.statement) else {
             return Err(unknown_statement(request.statement));
         };
         let portal = self.bind_source(&mut source, request);
-        self.statements.insert(request.statement.to_owned(), source);
+        self.statements.insert(name, source);
         let portal = portal?;
         self.portals.insert(request.portal.to_owned(), portal);
         Ok(())

@@ -80,7 +80,7 @@ fn current_schemas(context: &mut CallContext<'_>, implicit: bool) -> Result<Vec<
     let view = need::catalog(context)?;
     let path = if implicit { view.search_path()? } else { view.explicit_search_path()? };
     let mut names = Vec::new();
-    for schema in path {
+    for schema in path.iter().copied() {
         if let Some(namespace) = view.namespace(schema)? {
             names.push(Value::from(&*namespace.name));
         }

@@ -121,7 +121,7 @@ fn pg_operator_is_visible(context: &mut CallContext<'_>, operator: Oid) -> Resul
 
 /// True if `oid` is the first of the candidates (namespace and oid) along the search path.
 fn is_first(view: &CatalogView<'_>, oid: Oid, candidates: &[(Oid, Oid)]) -> Result<bool> {
-    for namespace in view.search_path()? {
+    for namespace in view.search_path()?.iter().copied() {
         if let Some((_, found)) = candidates.iter().find(|(schema, _)| *schema == namespace) {
             return Ok(*found == oid);
         }

@@ -1,13 +1,13 @@
 //! One session's view of the settings.
 
 use std::cell::{Cell, RefCell};
-use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use crate::bail;
 use crate::error::{Error, Result};
 use crate::sqlstate::SqlState;
 
+use super::overrides::{Name, Override, Overrides};
 use super::parameter::{Bool, Context, Enum, Int, Parameter, Real, Text, find};
 use super::parameters::PARAMETERS;
 use super::server::{ServerSettings, Source, Stored};
@@ -52,44 +52,15 @@ pub enum SetScope {
     Local,
 }
 
-/// Which parameter: one of the facts', or an extension's by its folded name.
-#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
-enum Name {
-    Known(u16),
-    Custom(String),
-}
-
 /// Names of parameters that are not PostgreSQL's start with this.
 const OWN_PREFIX: &str = "kokkiri.";
 const DEBUG_PANIC_AT: &str = "kokkiri.debug_panic_at";
-
-/// A parameter that the session has changed.
-#[derive(Clone, Debug, Default)]
-struct Override {
-    /// What RESET goes back to, where database, role or connection say other than the server.
-    base: Option<Stored>,
-    session: Option<Value>,
-    local: Option<Value>,
-}
-
-impl Override {
-    fn value(&self) -> Option<&Value> {
-        self.local.as_ref().or(self.session.as_ref()).or(self.base.as_ref().map(|stored| &stored.value))
-    }
-
-    fn source(&self) -> Option<Source> {
-        match (&self.local, &self.session, &self.base) {
-            (None, None, base) => base.as_ref().map(|stored| stored.source),
-            _ => Some(Source::Session),
-        }
-    }
-}
 
 /// One session's view of the settings. Interior mutability: a `set_config` deep in a query changes it
 /// while others hold a reference.
 pub struct Settings {
     server: RefCell<Arc<ServerSettings>>,
-    overrides: RefCell<BTreeMap<Name, Override>>,
+    overrides: RefCell<Overrides>,
     /// Earlier states of overrides changed in the running transaction, with its nesting level.
     undo: RefCell<Vec<(u32, Name, Option<Override>)>>,
     /// Nesting level of the running (sub)transaction; zero outside one.
@@ -140,10 +111,7 @@ impl Settings {
     /// The parameter's present value.
     #[inline]
     pub fn get<K: Key>(&self, key: K) -> K::Value {
-        let overrides = self.overrides.borrow();
-        if !overrides.is_empty()
-            && let Some(value) = overrides.get(&Name::Known(key.index())).and_then(Override::value)
-        {
+        if let Some(value) = self.overrides.borrow().known(key.index()).and_then(Override::value) {
             return K::take(value);
         }
         K::take(&self.server.borrow().stored(key.index()).value)
@@ -159,7 +127,7 @@ impl Settings {
         for (index, parameter) in PARAMETERS.iter().enumerate() {
             let index = index as u16;
             let hidden =
-                self.overrides.borrow().get(&Name::Known(index)).is_some_and(|o| o.value().is_some());
+                self.overrides.borrow().known(index).is_some_and(|o| o.value().is_some());
             let changed = self.server.borrow().stored(index).value != server.stored(index).value;
             if parameter.reported && changed && !hidden {
                 self.reports.borrow_mut().push(index);
@@ -204,13 +172,13 @@ impl Settings {
     }
 
     fn value(&self, index: u16) -> Value {
-        let own = self.overrides.borrow().get(&Name::Known(index)).and_then(|o| o.value().cloned());
+        let own = self.overrides.borrow().known(index).and_then(|o| o.value().cloned());
         own.unwrap_or_else(|| self.server.borrow().stored(index).value.clone())
     }
 
     /// What RESET would make it.
     fn reset_value(&self, index: u16) -> Value {
-        let base = self.overrides.borrow().get(&Name::Known(index)).and_then(|o| o.base.clone());
+        let base = self.overrides.borrow().known(index).and_then(|o| o.base.clone());
         base.map_or_else(|| self.server.borrow().stored(index).value.clone(), |stored| stored.value)
     }
 
@@ -221,7 +189,7 @@ impl Settings {
         let row = |(index, parameter): (usize, &'static Parameter)| {
             let index = index as u16;
             let stored = server.stored(index);
-            let own = overrides.get(&Name::Known(index));
+            let own = overrides.known(index);
             Shown {
                 parameter,
                 value: self.value(index),
@@ -332,7 +300,7 @@ impl Settings {
             None => return Err(unrecognized(name)),
         };
         let mut overrides = self.overrides.borrow_mut();
-        let entry = overrides.entry(key.clone()).or_default();
+        let entry = overrides.entry(&key);
         if entry.base.as_ref().is_none_or(|base| base.source <= source) {
             entry.base = Some(Stored { value, source, file: None });
         }
@@ -346,7 +314,7 @@ impl Settings {
 
     /// RESET ALL.
     pub fn reset_all(&self) {
-        let names: Vec<Name> = self.overrides.borrow().keys().cloned().collect();
+        let names: Vec<Name> = self.overrides.borrow().names();
         for name in names {
             if let Name::Known(index) = name
                 && (!PARAMETERS[usize::from(index)].reset_all || !PARAMETERS[usize::from(index)].resettable)
@@ -396,7 +364,7 @@ impl Settings {
         if self.level.get() > 0 {
             self.undo.borrow_mut().push((self.level.get(), name.clone(), overrides.get(&name).cloned()));
         }
-        let entry = overrides.entry(name.clone()).or_default();
+        let entry = overrides.entry(&name);
         change(entry, reset);
         if entry.value().is_none() {
             overrides.remove(&name);
@@ -453,9 +421,9 @@ impl Settings {
             let last = self.undo.borrow_mut().pop_if(|(at, _, _)| *at >= level);
             let Some((_, name, before)) = last else { break };
             match before {
-                Some(before) => self.overrides.borrow_mut().insert(name.clone(), before),
+                Some(before) => *self.overrides.borrow_mut().entry(&name) = before,
                 None => self.overrides.borrow_mut().remove(&name),
-            };
+            }
             self.report_name(&name);
         }
     }

@@ -114,6 +114,17 @@ impl<'a> Catalog<'a> {
         ask!(self, source => source.operators_by_name(schema, name))
     }
 
+    /// The operator for exactly these operands.
+    pub fn operator_for(
+        self,
+        schema: Option<&str>,
+        name: &str,
+        left: Option<Oid>,
+        right: Oid,
+    ) -> Result<Option<Arc<OperatorEntry>>> {
+        ask!(self, source => source.operator_for(schema, name, left, right))
+    }
+
     pub fn operator(self, oid: Oid) -> Result<Arc<OperatorEntry>> {
         ask!(self, source => source.operator(oid))?
             .ok_or_else(|| error!(INTERNAL_ERROR, "cache lookup failed for operator {oid}"))

@@ -197,6 +197,17 @@ impl Facts {
         Ok(named.map(|operator| (0, operator.clone())).collect())
     }
 
+    pub fn operator_for(
+        &self,
+        _: Option<&str>,
+        name: &str,
+        left: Option<Oid>,
+        right: Oid,
+    ) -> Result<Option<Arc<OperatorEntry>>> {
+        let same = |it: &&Arc<OperatorEntry>| &*it.name == name && it.left == left && it.right == right;
+        Ok(self.operators.iter().find(same).cloned())
+    }
+
     pub fn operator(&self, oid: Oid) -> Result<Option<Arc<OperatorEntry>>> {
         Ok(self.operators.iter().find(|operator| operator.oid == oid).cloned())
     }

@@ -28,6 +28,9 @@ impl Analyzer<'_> {
         location: Location,
     ) -> Result<Arc<OperatorEntry>> {
         let (schema, bare) = split_name(name)?;
+        if let Some(exact) = self.exact_operator(schema, bare, left, right)? {
+            return Ok(exact);
+        }
         let mut candidates: Vec<Candidate> = Vec::new();
         for (_, operator) in self.catalog.operators(schema, bare)? {
             if operator.left.is_some() != left.is_some() {
@@ -40,9 +43,6 @@ impl Analyzer<'_> {
             }
         }
         let inputs: Vec<Oid> = left.into_iter().chain([right]).collect();
-        if let Some(exact) = self.exact_operator(&candidates, &inputs)? {
-            return Ok(exact);
-        }
         let mut fitting = Vec::new();
         for candidate in candidates {
             if accepts(self, &inputs, &candidate.args)? {
@@ -66,34 +66,29 @@ impl Analyzer<'_> {
     }
 
     /// A match without coercion; of two operands an unknown literal counts as the other's type.
-    fn exact_operator(&self, candidates: &[Candidate], inputs: &[Oid]) -> Result<Option<Arc<OperatorEntry>>> {
-        let find = |inputs: &[Oid]| {
-            candidates
-                .iter()
-                .find(|candidate| candidate.args == inputs)
-                .map(|candidate| Arc::clone(&candidate.operator))
+    fn exact_operator(
+        &self,
+        schema: Option<&str>,
+        name: &str,
+        left: Option<Oid>,
+        right: Oid,
+    ) -> Result<Option<Arc<OperatorEntry>>> {
+        let supposed = match (left, right) {
+            (Some(oid::UNKNOWN), known) if known != oid::UNKNOWN => Some(known),
+            (Some(known), oid::UNKNOWN) if known != oid::UNKNOWN => Some(known),
+            _ => None,
         };
-        let mut supposed = inputs.to_vec();
-        let mut guessed = false;
-        if let [left, right] = supposed.as_mut_slice() {
-            if *left == oid::UNKNOWN && *right != oid::UNKNOWN {
-                *left = *right;
-                guessed = true;
-            } else if *right == oid::UNKNOWN && *left != oid::UNKNOWN {
-                *right = *left;
-                guessed = true;
-            }
-        }
-        if let Some(found) = find(&supposed) {
+        let Some(supposed) = supposed else {
+            return self.catalog.operator_for(schema, name, left, right);
+        };
+        if let Some(found) = self.catalog.operator_for(schema, name, Some(supposed), supposed)? {
             return Ok(Some(found));
         }
-        if guessed {
-            let base = self.catalog.base_type(supposed[0])?;
-            if base != supposed[0] {
-                return Ok(find(&vec![base; supposed.len()]));
-            }
+        let base = self.catalog.base_type(supposed)?;
+        if base == supposed {
+            return Ok(None);
         }
-        Ok(None)
+        self.catalog.operator_for(schema, name, Some(base), base)
     }
 
     fn operator_signature(&self, name: &[String], left: Option<Oid>, right: Oid) -> String {

@@ -8,6 +8,7 @@ use std::collections::BTreeSet;
 use std::sync::Arc;
 
 use kokkiri_analyze::tree::{CommandType, Expression};
+use kokkiri_catalog::entries::{FunctionEntry, Volatility};
 use kokkiri_plan::lookup::CatalogFacts;
 use kokkiri_plan::plan::{Plan, PlannedStatement};
 use kokkiri_primitives::{Oid, Result};
@@ -29,31 +30,37 @@ pub struct Execution {
 
 /// Names and volatilities of the functions that a statement calls, read while it is built.
 #[derive(Debug, Default)]
-pub(crate) struct KnownFunctions(std::collections::HashMap<Oid, KnownFunction>);
+pub(crate) struct KnownFunctions(Vec<Arc<FunctionEntry>>);
 
-#[derive(Debug)]
-struct KnownFunction {
-    name: String,
-    is_volatile: bool,
-    /// What is called: another function's number for one that SQL has made.
-    implementation: Oid,
-}
+/// What casts of CURRENT_DATE and its kin are compiled to, and nextval, whose names nobody needs.
+const STABLE_WITHOUT_NAME: [Oid; 5] = [Oid(1299), Oid(745), Oid(746), Oid(861), Oid(1402)];
 
 impl FunctionNames for KnownFunctions {
     fn function_name(&self, oid: Oid) -> String {
-        self.0.get(&oid).map_or_else(|| oid.to_string(), |known| known.name.clone())
+        match self.get(oid) {
+            Some(entry) => entry.name.to_string(),
+            None if STABLE_WITHOUT_NAME.contains(&oid) => String::new(),
+            None => oid.to_string(),
+        }
     }
 
     fn is_volatile(&self, oid: Oid) -> bool {
-        self.0.get(&oid).is_none_or(|known| known.is_volatile)
+        match self.get(oid) {
+            Some(entry) => entry.volatility == Volatility::Volatile,
+            None => !STABLE_WITHOUT_NAME.contains(&oid),
+        }
     }
 
     fn implementation(&self, oid: Oid) -> Oid {
-        self.0.get(&oid).map_or(oid, |known| known.implementation)
+        self.get(oid).map_or(oid, |entry| kokkiri_functions::extension::implementation(entry))
     }
 }
 
 impl KnownFunctions {
+    fn get(&self, oid: Oid) -> Option<&Arc<FunctionEntry>> {
+        self.0.iter().find(|entry| entry.oid == oid)
+    }
+
     fn read(statement: &PlannedStatement, facts: &dyn CatalogFacts) -> Result<Self> {
         let mut found = BTreeSet::new();
         let mut note = |expr: &Expression| note_functions(expr, &mut found);
@@ -73,24 +80,8 @@ impl KnownFunctions {
     }
 
     fn look_up(found: BTreeSet<u32>, facts: &dyn CatalogFacts) -> Result<Self> {
-        // What casts of CURRENT_DATE and its kin are compiled to, and nextval, whose names nobody needs.
-        let mut known = Self::default();
-        for oid in [1299, 745, 746, 861, 1402] {
-            let implementation = Oid(oid);
-            let function = KnownFunction { name: String::new(), is_volatile: false, implementation };
-            known.0.insert(Oid(oid), function);
-        }
-        for oid in found {
-            let entry = facts.function(Oid(oid))?;
-            let volatile = entry.volatility == kokkiri_catalog::entries::Volatility::Volatile;
-            let function = KnownFunction {
-                name: entry.name.to_string(),
-                is_volatile: volatile,
-                implementation: kokkiri_functions::extension::implementation(&entry),
-            };
-            known.0.insert(Oid(oid), function);
-        }
-        Ok(known)
+        let known = found.into_iter().map(|oid| facts.function(Oid(oid)));
+        Ok(Self(known.collect::<Result<_>>()?))
     }
 }
 
