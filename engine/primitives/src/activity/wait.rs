@@ -148,3 +148,23 @@ fn give_worker_away() {
         }
     });
 }
+
+#[cfg(test)]
+mod tests {
+    use super::super::{BackendType, ProcessArray};
+    use super::*;
+
+    #[test]
+    fn a_long_computation_gives_its_worker_away_once() {
+        let array = ProcessArray::new(1, 1);
+        let registration = array.register(BackendType::Client).expect("there is room");
+        let backend = registration.backend();
+        let _entered = backend.enter();
+        let begun = Instant::now();
+        while !backend.take_worker_given_away() {
+            check_for_interrupts().expect("nobody interrupts");
+            assert!(begun.elapsed() < Duration::from_secs(30), "it never does");
+        }
+        assert_eq!(ENTERED_AT_MS.get(), u64::MAX, "the slice is over");
+    }
+}
