@@ -60,7 +60,7 @@ impl CatalogView<'_> {
     }
 
     /// The same for functions and operators, which are never looked for in the temporary schema.
-    pub(crate) fn namespaces_without_temp(&self, schema: Option<&str>) -> Result<Arc<[Oid]>> {
+    pub fn namespaces_without_temp(&self, schema: Option<&str>) -> Result<Arc<[Oid]>> {
         let path = self.namespaces_for_lookup(schema)?;
         match self.session.temp_namespace() {
             Some(temp) if schema.is_none() => Ok(path.iter().copied().filter(|it| *it != temp).collect()),

@@ -24,7 +24,7 @@ impl Session {
     /// function finds wrong.
     pub fn call_function(&mut self, request: &FunctionCallRequest<'_>) -> Result<Option<Vec<u8>>> {
         self.statement_begins(&"".into());
-        self.show_state(BackendState::FastPath);
+        self.backend().status().state = BackendState::FastPath;
         if self.block.is_failed() {
             return Err(failed_block());
         }

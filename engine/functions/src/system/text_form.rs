@@ -197,10 +197,10 @@ fn text_search_object(view: &CatalogView<'_>, catalog: Oid, kind: &str, text: &s
     let (schema, name) = schema_and_name(view, &parts)?;
     let path = match schema {
         Some(schema) => known_schema(view.namespace_for_lookup(schema))?.into_iter().collect(),
-        None => view.search_path_without_temp()?,
+        None => view.namespaces_without_temp(None)?,
     };
     let rows = view.scan_all(catalog)?;
-    for namespace in path {
+    for namespace in path.iter().copied() {
         for (_, values) in &rows {
             if let [oid, other, schema, ..] = values.as_slice()
                 && other.as_ref().text() == name
