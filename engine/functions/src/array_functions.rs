@@ -4,7 +4,7 @@ use kokkiri_function_macros::builtin;
 use kokkiri_primitives::{Error, Oid, Result, bail};
 use kokkiri_types::array::{self, ArrayRef, MAX_DIMENSIONS, build, element_info};
 use kokkiri_types::compare::{self, Comparator};
-use kokkiri_types::{Value, ValueRef, io};
+use kokkiri_types::{Value, ValueRef};
 
 use crate::context::CallContext;
 use crate::registry::{Builtin, list};
