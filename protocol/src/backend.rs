@@ -273,15 +273,8 @@ mod tests {
     #[test]
     fn a_row_description_counts_itself_and_its_fields() {
         let mut output = vec![b'x'];
-        let field = Field {
-            name: "a",
-            table: 1,
-            column: 2,
-            type_oid: 23,
-            type_length: 4,
-            typmod: -1,
-            format: 1,
-        };
+        let field =
+            Field { name: "a", table: 1, column: 2, type_oid: 23, type_length: 4, typmod: -1, format: 1 };
         output.row_description([field].into_iter());
         let expected = b"xT\0\0\0\x1a\0\x01a\0\0\0\0\x01\0\x02\0\0\0\x17\0\x04\xff\xff\xff\xff\0\x01";
         assert_eq!(&output[..], expected);

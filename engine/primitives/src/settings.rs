@@ -14,9 +14,9 @@
 //!  2. `SET LOCAL` ends with its transaction.
 //!  3. A value in either layer has passed its parameter's bounds and its check hook.
 
+mod overrides;
 pub mod parameter;
 pub mod parameters;
-mod overrides;
 mod server;
 mod session;
 mod value;

@@ -126,8 +126,7 @@ impl Settings {
     pub fn reload(&self, server: Arc<ServerSettings>) {
         for (index, parameter) in PARAMETERS.iter().enumerate() {
             let index = index as u16;
-            let hidden =
-                self.overrides.borrow().known(index).is_some_and(|o| o.value().is_some());
+            let hidden = self.overrides.borrow().known(index).is_some_and(|o| o.value().is_some());
             let changed = self.server.borrow().stored(index).value != server.stored(index).value;
             if parameter.reported && changed && !hidden {
                 self.reports.borrow_mut().push(index);
