@@ -331,7 +331,7 @@ fn array_reverse(payload: &[u8]) -> Result<Vec<u8>> {
 mod tests {
     use super::*;
     use kokkiri_types::builtin::oid;
-    use kokkiri_types::io::IoSettings;
+    use kokkiri_types::io::{self, IoSettings};
 
     fn read(text: &str) -> Vec<u8> {
         let value = io::input_text(oid::INT4_ARRAY, -1, text, &IoSettings::default()).expect("an array");
