@@ -10,6 +10,7 @@
 
 use std::sync::Arc;
 
+use kokkiri_command::transaction_mode;
 use kokkiri_primitives::activity::Backend;
 use kokkiri_primitives::settings::{Settings, parameters};
 use kokkiri_primitives::{Error, Lsn, Oid, Result, SqlState};
@@ -144,8 +145,13 @@ impl Block {
     }
 
     fn begin_transaction(&self, settings: &Settings, options: BeginOptions) -> Transaction {
+        let plain =
+            options.isolation == IsolationLevel::ReadCommitted && !options.read_only && !options.deferrable;
         let transaction = Transaction::begin(&self.cluster, &self.backend, options);
         settings.begin(1);
+        if !plain {
+            transaction_mode::show(&transaction, settings).expect("the settings that show modes take them");
+        }
         self.set_lock_timeouts(settings);
         self.backend.status().transaction_start = Some(transaction.start_time());
         transaction

@@ -94,6 +94,13 @@ impl Session {
                 Ok(Ran::Complete("CHECKPOINT".to_owned()))
             }
             statement => {
+                if self.block.transaction().is_read_only() && !allowed_read_only(statement) {
+                    return Err(error!(
+                        READ_ONLY_SQL_TRANSACTION,
+                        "cannot execute {} in a read-only transaction",
+                        kokkiri_command::statement_name(statement)
+                    ));
+                }
                 let (outcome, commits_at_once) = self.with_command(|context| {
                     let outcome = kokkiri_command::execute(context, statement)?;
                     Ok((outcome, context.commits_at_once))
@@ -275,8 +282,8 @@ impl Session {
         }
         let view = self.view();
         let mut values = Vec::with_capacity(expected);
-        for (expr, type_oid) in execute.params.iter().zip(&source.parameter_types) {
-            let usage = ExpressionUse::ExecuteParameter { type_oid: *type_oid };
+        for (at, (expr, type_oid)) in execute.params.iter().zip(&source.parameter_types).enumerate() {
+            let usage = ExpressionUse::ExecuteParameter { number: at + 1, type_oid: *type_oid };
             let expr = analyze_expression(&view, &self.io, expr, None, usage)?;
             values.push(self.evaluate(expr)?);
         }
@@ -400,6 +407,21 @@ impl Session {
         };
         self.send_text_rows(portal, rows, "EXPLAIN".to_owned(), limit, sink)
     }
+}
+
+/// Statements that change nothing a transaction could undo: `ClassifyUtilityCommandAsReadOnly`.
+fn allowed_read_only(statement: &Statement) -> bool {
+    matches!(
+        statement,
+        Statement::VariableSet(_)
+            | Statement::VariableShow(_)
+            | Statement::CheckPoint(_)
+            | Statement::Vacuum(_)
+            | Statement::Lock(_)
+            | Statement::Discard(_)
+            | Statement::Reindex(_)
+            | Statement::Cluster(_)
+    )
 }
 
 /// EXPLAIN's options with their defaults: ANALYZE brings TIMING, SUMMARY and BUFFERS.

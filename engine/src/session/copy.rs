@@ -1,20 +1,25 @@
-//! COPY between a table and the client.
+//! COPY between a table and the client, or a file or program of the server.
 //!
 //! COPY FROM STDIN pauses the portal until the client's data has come: [`Session::run`] answers
-//! [`Progress::CopyIn`] and the connection feeds pieces. COPY TO STDOUT runs a query whose rows become
-//! lines.
+//! [`Progress::CopyIn`] and the connection feeds pieces. COPY TO runs a query whose rows become lines.
+//! What comes from or goes to the server's own files is moved in one go.
+
+mod server_side;
 
 use std::sync::Arc;
 
 use kokkiri_access::heap::InsertOptions;
-use kokkiri_execute::copy::text::TextFormat;
-use kokkiri_execute::copy::{CopyFrom, CopyTarget};
+use kokkiri_command::copy::{self, CopyOptions};
+use kokkiri_execute::context::Environment;
+use kokkiri_execute::copy::{CopyFrom, CopyTarget, CopyWriter, FromOptions, ReadValue};
 use kokkiri_execute::execution::Execution;
+use kokkiri_functions::system::text_form;
 use kokkiri_parse::quote_identifier;
-use kokkiri_parse::tree::{CopySource, CopyStmt, DefArg, RangeVar, RawStatement};
+use kokkiri_parse::tree::{CopySource, CopyStmt, RangeVar, RawStatement};
+use kokkiri_primitives::activity::check_for_interrupts;
 use kokkiri_primitives::{Error, Oid, Result, SqlState, error};
-use kokkiri_transaction::{LockMode, SnapshotGuard, WaitPolicy};
-use kokkiri_types::{BATCH_ROWS, io};
+use kokkiri_transaction::SnapshotGuard;
+use kokkiri_types::{BATCH_ROWS, Value, io};
 
 use super::Session;
 use super::command::no_copy;
@@ -22,28 +27,24 @@ use super::portal::{Portal, Runs};
 use super::run::Ran;
 use super::statement::{self, Prepared};
 use crate::client::{Progress, RowSink};
+use server_side::{Input, Output};
 
-/// A COPY FROM STDIN that waits for data.
+/// A COPY FROM that is reading.
 pub struct CopyIn {
     from: CopyFrom,
     snapshot: SnapshotGuard,
     finished: bool,
 }
 
-/// A COPY TO STDOUT that is sending.
+/// A COPY TO that is writing.
 pub struct CopyOut {
     execution: Execution,
     snapshot: SnapshotGuard,
-    format: TextFormat,
+    writer: CopyWriter,
     types: Vec<Oid>,
+    /// Where rows go; absent for the client.
+    output: Option<Output>,
     rows: u64,
-}
-
-/// The options of a COPY.
-#[derive(Default)]
-struct Options {
-    format: TextFormat,
-    freeze: bool,
 }
 
 impl Session {
@@ -59,94 +60,152 @@ impl Session {
         if matches!(portal.runs, Runs::CopyOut(_)) {
             return self.go_on_copying_out(portal, sink);
         }
-        let options = copy_options(copy)?;
-        if copy.filename.is_some() || copy.is_program {
-            return Err(Error::not_supported("COPY of server-side files and programs"));
-        }
-        if copy.where_clause.is_some() {
-            return Err(Error::not_supported("COPY FROM ... WHERE"));
-        }
+        copy::check_server_access(&self.view(), self.role, copy)?;
         match &copy.source {
             CopySource::Relation { relation, columns } if copy.is_from => {
-                self.begin_copy_in(relation, columns, options, sink)?;
-                Ok(Ran::Paused(Progress::CopyIn))
+                self.copy_in(copy, relation, columns, sink)
             }
             CopySource::Relation { relation, columns } => {
-                let list = match columns.is_empty() {
-                    true => "*".to_owned(),
-                    false => columns.iter().map(|name| quote_identifier(name)).collect::<Vec<_>>().join(", "),
-                };
-                let schema = relation.schema.as_deref().map(|name| format!("{}.", quote_identifier(name)));
-                let only = format!("{}{}", schema.unwrap_or_default(), quote_identifier(&relation.name));
-                let mut parsed = kokkiri_parse::parse(&format!("select {list} from {only}"))?;
+                let view = self.view();
+                let entry = copy::lock_relation(&view, relation, false)?;
+                let desc = &entry.relation.tuple_desc;
+                let copied = copy::columns(&relation.name, desc, columns)?;
+                copy::check_privileges(&view, self.role, &entry, false)?;
+                copy::check_kind(&entry, false)?;
+                let options = copy::options(copy)?;
+                let force = copy::flags("FORCE_QUOTE", &options.force_quote, &relation.name, desc, &copied)?;
+                let list: Vec<_> = copied.iter().map(|at| quote_identifier(&desc[*at].name)).collect();
+                let text = format!(
+                    "select {} from only {}.{}",
+                    list.join(", "),
+                    quote_identifier(&entry.relation.namespace_name),
+                    quote_identifier(&relation.name)
+                );
+                let mut parsed = kokkiri_parse::parse(&text)?;
                 let raw = parsed.pop().ok_or_else(|| Error::internal("a query was not parsed"))?;
-                self.begin_copy_out(raw, options, portal, sink)
+                self.copy_out(copy, raw, options, Some(force), portal, sink)
             }
             CopySource::Query(query) => {
+                let options = copy::options(copy)?;
                 let raw = RawStatement { statement: query.clone(), location: 0, length: 0 };
-                self.begin_copy_out(raw, options, portal, sink)
+                self.copy_out(copy, raw, options, None, portal, sink)
             }
         }
     }
 
-    fn begin_copy_in(
+    fn copy_in(
         &mut self,
+        copy: &CopyStmt,
         relation: &RangeVar,
         names: &[String],
-        options: Options,
         sink: &mut dyn RowSink,
-    ) -> Result<()> {
-        use kokkiri_catalog::view::LockedRelation;
+    ) -> Result<Ran> {
         let view = self.view();
-        let schema = relation.schema.as_deref();
-        let found = view.lock_relation(schema, &relation.name, LockMode::RowExclusive, WaitPolicy::Block)?;
-        let LockedRelation::Found(entry) = found else {
-            return Err(error!(UNDEFINED_TABLE, "relation \"{}\" does not exist", relation.name));
-        };
-        if !entry.relation.kind.has_heap() {
-            return Err(error!(WRONG_OBJECT_TYPE, "cannot copy to relation \"{}\"", relation.name));
+        let entry = copy::lock_relation(&view, relation, true)?;
+        let condition = copy::condition(&view, &self.io, copy, &entry)?;
+        let (name, desc) = (&relation.name, &entry.relation.tuple_desc);
+        let columns = copy::columns(name, desc, names)?;
+        copy::check_privileges(&view, self.role, &entry, true)?;
+        let transaction = self.block.transaction();
+        if transaction.is_read_only() && !entry.relation.is_temporary() {
+            return Err(error!(
+                READ_ONLY_SQL_TRANSACTION,
+                "cannot execute COPY FROM in a read-only transaction"
+            ));
         }
-        let desc = &entry.relation.tuple_desc;
-        let columns = match names.is_empty() {
-            true => (0..desc.len()).filter(|at| !desc[*at].dropped && desc[*at].generated == 0).collect(),
-            false => names
-                .iter()
-                .map(|name| {
-                    desc.iter()
-                        .position(|attribute| !attribute.dropped && *attribute.name == **name)
-                        .ok_or_else(|| {
-                            error!(
-                                UNDEFINED_COLUMN,
-                                "column \"{name}\" of relation \"{}\" does not exist", relation.name
-                            )
-                        })
-                })
-                .collect::<Result<Vec<_>>>()?,
+        let options = copy::options(copy)?;
+        let from = FromOptions {
+            insert: InsertOptions { frozen: options.freeze, ..InsertOptions::default() },
+            on_error: options.on_error,
+            force_not_null: copy::flags("FORCE_NOT_NULL", &options.force_not_null, name, desc, &columns)?,
+            force_null: copy::flags("FORCE_NULL", &options.force_null, name, desc, &columns)?,
         };
         let buffers = &self.instance.cluster.buffers;
-        let target = CopyTarget::new(&self.facts(&view), buffers, entry.oid, &columns)?;
-        let insert = InsertOptions { frozen: false, ..InsertOptions::default() };
-        if options.freeze && !self.block.is_explicit() {
+        let defaults = copy::defaults(&view, &self.io, &entry)?;
+        let facts = self.facts(&view);
+        let target = CopyTarget::new(&facts, buffers, entry.oid, &columns, &defaults, condition.as_ref())?;
+        let input = match &copy.filename {
+            Some(name) => Some(Input::open(name, copy.is_program)?),
+            None => {
+                let binary = options.format.kind == kokkiri_execute::copy::format::Kind::Binary;
+                sink.copy_in(binary, columns.len());
+                None
+            }
+        };
+        // Both are judged when the client has been told to send: it sees the errors so.
+        copy::check_kind(&entry, true)?;
+        if options.freeze {
+            self.check_freeze(&entry.relation)?;
+        }
+        let copying = CopyIn {
+            from: CopyFrom::new(target, options.format, columns, from),
+            snapshot: transaction.snapshot(),
+            finished: false,
+        };
+        match input {
+            None => {
+                self.copy_in = Some(copying);
+                Ok(Ran::Paused(Progress::CopyIn))
+            }
+            Some(input) => self.copy_from_server(copying, input),
+        }
+    }
+
+    /// Frozen rows are visible to all: nobody may have a reason not to see them.
+    fn check_freeze(&self, relation: &kokkiri_access::relation::Relation) -> Result<()> {
+        if !self.portals.is_empty() {
             return Err(error!(
                 INVALID_TRANSACTION_STATE,
+                "cannot perform COPY FREEZE because of prior transaction activity"
+            ));
+        }
+        if !self.block.transaction().made_in_current_sub(relation.file) {
+            return Err(error!(
+                OBJECT_NOT_IN_PREREQUISITE_STATE,
                 "cannot perform COPY FREEZE because the table was not created or truncated in the current subtransaction"
             ));
         }
-        sink.copy_in(false, columns.len());
-        self.copy_in = Some(CopyIn {
-            from: CopyFrom::new(target, options.format, columns, insert),
-            snapshot: self.block.transaction().snapshot(),
-            finished: false,
-        });
         Ok(())
+    }
+
+    fn copy_from_server(&self, mut copying: CopyIn, mut input: Input) -> Result<Ran> {
+        loop {
+            let piece = input.read()?;
+            if piece.is_empty() {
+                break;
+            }
+            self.with_reader(&copying.snapshot, |environment, read| {
+                copying.from.data(environment, read, &piece)
+            })?;
+        }
+        let rows =
+            self.with_reader(&copying.snapshot, |environment, read| copying.from.finish(environment, read))?;
+        input.close()?;
+        Ok(Ran::Complete(format!("COPY {rows}")))
+    }
+
+    /// Lends what reading rows takes.
+    fn with_reader<T>(
+        &self,
+        snapshot: &SnapshotGuard,
+        body: impl FnOnce(&Environment<'_>, ReadValue<'_>) -> Result<T>,
+    ) -> Result<T> {
+        let environment = self.environment(snapshot, &[]);
+        let view = self.view();
+        let text = |type_oid, typmod, text: &str| -> Result<Value> {
+            text_form::input_text(Some(&view), type_oid, typmod, text, &self.io)
+        };
+        let binary = |type_oid, typmod, bytes: &[u8]| -> Result<Value> {
+            io::input_binary(type_oid, typmod, bytes, &self.io)
+        };
+        body(&environment, ReadValue { text: &text, binary: &binary })
     }
 
     /// Takes a piece of the data that COPY FROM STDIN asked for.
     pub fn copy_data(&mut self, data: &[u8]) -> Result<()> {
         let mut copy = self.copy_in.take().ok_or_else(no_copy)?;
-        let environment = self.environment(&copy.snapshot, &[]);
-        let read = |type_oid, typmod, text: &str| io::input_text(type_oid, typmod, text, &self.io);
-        copy.from.data(&environment, &read, data)?;
+        let CopyIn { from, snapshot, .. } = &mut copy;
+        self.with_reader(snapshot, |environment, read| from.data(environment, read, data))?;
         self.copy_in = Some(copy);
         Ok(())
     }
@@ -165,78 +224,101 @@ impl Session {
 
     fn finish_copy_in(&mut self) -> Result<Ran> {
         let mut copy = self.copy_in.take().ok_or_else(no_copy)?;
-        let environment = self.environment(&copy.snapshot, &[]);
-        let read = |type_oid, typmod, text: &str| io::input_text(type_oid, typmod, text, &self.io);
-        let rows = copy.from.finish(&environment, &read)?;
+        let CopyIn { from, snapshot, .. } = &mut copy;
+        let rows = self.with_reader(snapshot, |environment, read| from.finish(environment, read))?;
         Ok(Ran::Complete(format!("COPY {rows}")))
     }
 
-    fn begin_copy_out(
+    fn copy_out(
         &mut self,
+        copy: &CopyStmt,
         raw: RawStatement,
-        options: Options,
+        options: CopyOptions,
+        force_quote: Option<Vec<bool>>,
         portal: &mut Portal,
         sink: &mut dyn RowSink,
     ) -> Result<Ran> {
+        if let kokkiri_parse::tree::Statement::Select(select) = &raw.statement
+            && select.into.is_some()
+        {
+            return Err(error!(FEATURE_NOT_SUPPORTED, "COPY (SELECT INTO) is not supported"));
+        }
         let raw = Arc::new(raw);
         let view = self.view();
         let facts = self.facts(&view);
         let prepared = statement::prepare(&facts, &raw, kokkiri_analyze::Parameters::none())?.0;
         let Prepared::Query(query) = prepared else {
-            return Err(error!(FEATURE_NOT_SUPPORTED, "COPY query must be a query that returns rows"));
+            return Err(error!(FEATURE_NOT_SUPPORTED, "COPY query must not be a utility command"));
         };
         let Some(columns) = super::prepared::query_columns(&view, &query)? else {
             return Err(error!(FEATURE_NOT_SUPPORTED, "COPY query must have a RETURNING clause"));
         };
+        let names: Vec<&str> = columns.iter().map(|column| &*column.name).collect();
+        let force_quote = match force_quote {
+            Some(flags) => flags,
+            None => copy::query_flags(&options.force_quote, &names)?,
+        };
         let plan = statement::plan(&facts, *query, &[])?;
         let execution = Execution::new(plan, &facts)?;
-        sink.copy_out(false, columns.len());
-        if options.format.header {
-            let mut line = Vec::new();
-            for (number, column) in columns.iter().enumerate() {
-                if number > 0 {
-                    line.push(options.format.delimiter);
-                }
-                options.format.write(Some(column.name.as_bytes()), &mut line);
-            }
-            line.push(b'\n');
-            sink.copy_data(&line);
-        }
-        portal.runs = Runs::CopyOut(Box::new(CopyOut {
+        let output = copy.filename.as_ref().map(|name| Output::open(name, copy.is_program)).transpose()?;
+        let writer = CopyWriter::new(options.format, force_quote);
+        let mut begin = Vec::new();
+        writer.begin(names.into_iter(), &mut begin)?;
+        let mut copying = CopyOut {
             execution,
             snapshot: self.block.transaction().snapshot(),
-            format: options.format,
             types: columns.iter().map(|column| column.type_oid).collect(),
+            output,
             rows: 0,
-        }));
+            writer,
+        };
+        if copying.output.is_none() {
+            sink.copy_out(copying.writer.is_binary(), columns.len());
+        }
+        if !begin.is_empty() {
+            copying.send(&begin, sink)?;
+        }
+        portal.runs = Runs::CopyOut(Box::new(copying));
         self.go_on_copying_out(portal, sink)
     }
 
     pub(super) fn go_on_copying_out(&mut self, portal: &mut Portal, sink: &mut dyn RowSink) -> Result<Ran> {
         let Runs::CopyOut(copy) = &mut portal.runs else { return Err(no_copy()) };
-        let CopyOut { execution, snapshot, format, types, rows } = &mut **copy;
+        let CopyOut { execution, snapshot, writer, types, output, rows } = &mut **copy;
         let environment = self.environment(snapshot, &[]);
-        let (mut line, mut text) = (Vec::new(), Vec::new());
-        while !sink.is_full() {
+        let view = self.view();
+        let (mut line, mut form) = (Vec::new(), Vec::new());
+        while output.is_some() || !sink.is_full() {
+            check_for_interrupts()?;
             let Some(batch) = execution.next(&environment, BATCH_ROWS)? else {
-                sink.copy_done();
+                line.clear();
+                writer.end(&mut line);
+                let rows = *rows;
+                if !line.is_empty() {
+                    send(output, &line, sink)?;
+                }
+                match output.take() {
+                    Some(output) => output.close()?,
+                    None => sink.copy_done(),
+                }
                 return Ok(Ran::Complete(format!("COPY {rows}")));
             };
             for row in batch.selection.iter() {
-                line.clear();
-                for (number, (column, type_oid)) in batch.columns.iter().zip(types.iter()).enumerate() {
-                    if number > 0 {
-                        line.push(format.delimiter);
-                    }
+                writer.begin_row(&mut line);
+                for (at, (column, type_oid)) in batch.columns.iter().zip(types.iter()).enumerate() {
                     let value = column.get(row);
-                    text.clear();
-                    if !value.is_null() {
-                        io::output_text(*type_oid, value, &self.io, &mut text)?;
+                    form.clear();
+                    match (value.is_null(), writer.is_binary()) {
+                        (true, _) => {}
+                        (false, true) => io::output_binary(*type_oid, value, &self.io, &mut form)?,
+                        (false, false) => {
+                            text_form::output_text(Some(&view), *type_oid, value, &self.io, &mut form)?
+                        }
                     }
-                    format.write((!value.is_null()).then_some(&text), &mut line);
+                    writer.field(at, (!value.is_null()).then_some(&form), &mut line);
                 }
-                line.push(b'\n');
-                sink.copy_data(&line);
+                writer.end_row(&mut line)?;
+                send(output, &line, sink)?;
                 *rows += 1;
             }
         }
@@ -244,50 +326,18 @@ impl Session {
     }
 }
 
-fn copy_options(copy: &CopyStmt) -> Result<Options> {
-    let mut options = Options::default();
-    let text = |arg: &Option<DefArg>| match arg {
-        Some(DefArg::String(text)) => Some(text.clone()),
-        Some(DefArg::TypeName(name)) => name.names.last().cloned(),
-        _ => None,
-    };
-    for option in &copy.options {
-        let on = match &option.arg {
-            None => true,
-            Some(DefArg::Boolean(on)) => *on,
-            Some(DefArg::Integer(number)) => *number != 0,
-            arg => {
-                text(arg).and_then(|word| kokkiri_primitives::settings::parse_bool(&word)).unwrap_or(false)
-            }
-        };
-        match option.name.as_str() {
-            "format" => match text(&option.arg).as_deref() {
-                Some("text") => {}
-                Some(other @ ("csv" | "binary")) => {
-                    return Err(Error::not_supported(format!("COPY format {other}")));
-                }
-                other => {
-                    return Err(error!(
-                        INVALID_PARAMETER_VALUE,
-                        "COPY format \"{}\" not recognized",
-                        other.unwrap_or_default()
-                    ));
-                }
-            },
-            "freeze" => options.freeze = on,
-            "header" => options.format.header = on,
-            "delimiter" => match text(&option.arg).as_deref().map(str::as_bytes) {
-                Some([delimiter]) => options.format.delimiter = *delimiter,
-                _ => {
-                    return Err(error!(
-                        FEATURE_NOT_SUPPORTED,
-                        "COPY delimiter must be a single one-byte character"
-                    ));
-                }
-            },
-            "null" => options.format.null = text(&option.arg).unwrap_or_default(),
-            other => return Err(Error::not_supported(format!("COPY option \"{other}\""))),
+impl CopyOut {
+    fn send(&mut self, bytes: &[u8], sink: &mut dyn RowSink) -> Result<()> {
+        send(&mut self.output, bytes, sink)
+    }
+}
+
+fn send(output: &mut Option<Output>, bytes: &[u8], sink: &mut dyn RowSink) -> Result<()> {
+    match output {
+        Some(output) => output.write(bytes),
+        None => {
+            sink.copy_data(bytes);
+            Ok(())
         }
     }
-    Ok(options)
 }

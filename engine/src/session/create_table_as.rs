@@ -68,7 +68,7 @@ impl Session {
         let view = self.view();
         let facts = self.facts(&view);
         let all: Vec<usize> = (0..columns).collect();
-        let mut target = CopyTarget::new(&facts, &self.instance.cluster.buffers, table, &all)?;
+        let mut target = CopyTarget::new(&facts, &self.instance.cluster.buffers, table, &all, &[], None)?;
         let mut execution = Execution::new(plan, &facts)?;
         let snapshot = self.block.transaction().snapshot();
         let environment = self.environment(&snapshot, &[]);

@@ -1,8 +1,9 @@
 //! Checks of parameters whose values have a form of their own, which only the types' layer knows.
 
+use kokkiri_command::transaction_mode;
 use kokkiri_primitives::settings::{ServerSettings, Value};
 use kokkiri_primitives::{Error, Result, SqlState};
-use kokkiri_types::datetime::{DateOrder, DateStyle, TimeZone};
+use kokkiri_types::datetime::{DateOrder, DateStyle, IntervalStyle, TimeZone, interval_text};
 use kokkiri_types::io::{date_style_name, parse_date_style};
 
 /// Installs the checks of parameters whose values have a form of their own.
@@ -11,27 +12,57 @@ pub fn install_checks(settings: &mut ServerSettings) {
     settings.install_check("TimeZone", check_time_zone);
     settings.install_check("log_timezone", check_time_zone);
     settings.install_check("client_encoding", check_client_encoding);
+    settings.install_check("default_transaction_isolation", check_default_isolation);
 }
 
-fn check_date_style(value: &Value) -> Result<Value> {
+/// What a value of DateStyle does not say stays as it is.
+fn check_date_style(value: &Value, present: &Value) -> Result<Value> {
     let text = value.plain();
-    match parse_date_style(&text, (DateStyle::Iso, DateOrder::Mdy)) {
-        Some((style, order)) => Ok(Value::Text(date_style_name(style, order).into())),
-        None => Err(invalid("DateStyle", &text)
-            .detail(format!("Unrecognized key word: \"{}\".", text.split(',').next().unwrap_or("").trim()))),
+    let fixed = (DateStyle::Iso, DateOrder::Mdy);
+    let present = parse_date_style(&present.plain(), fixed).unwrap_or(fixed);
+    match parse_date_style(&text, present) {
+        Ok((style, order)) => Ok(Value::Text(date_style_name(style, order).into())),
+        Err(detail) => Err(invalid("DateStyle", &text).detail(detail)),
     }
 }
 
-fn check_time_zone(value: &Value) -> Result<Value> {
+/// A zone is kept by its proper name; that of an offset is a POSIX rule.
+fn check_time_zone(value: &Value, _: &Value) -> Result<Value> {
     let text = value.plain();
-    match TimeZone::from_setting(&text) {
-        Some(_) => Ok(value.clone()),
+    let interval = text.get(..8).is_some_and(|word| word.eq_ignore_ascii_case("interval"));
+    let zone = match interval {
+        true => {
+            let literal = text[8..].trim().trim_matches('\'');
+            let span = interval_text::parse(literal, -1, IntervalStyle::Postgres)?;
+            let refuse = |what: &str| {
+                invalid("TimeZone", &text).detail(format!("Cannot specify {what} in time zone interval."))
+            };
+            if span.months != 0 {
+                return Err(refuse("months"));
+            }
+            if span.days != 0 {
+                return Err(refuse("days"));
+            }
+            i32::try_from(span.micros / 1_000_000).ok().and_then(TimeZone::fixed)
+        }
+        false => TimeZone::from_setting(&text),
+    };
+    match zone {
+        Some(zone) => Ok(Value::Text(zone.name().into())),
         None => Err(invalid("TimeZone", &text)),
     }
 }
 
+/// Every transaction would have a level that is not built.
+fn check_default_isolation(value: &Value, _: &Value) -> Result<Value> {
+    match value.plain().as_str() {
+        "serializable" => Err(transaction_mode::not_serializable()),
+        _ => Ok(value.clone()),
+    }
+}
+
 /// Only UTF8 is converted to and from; SQL_ASCII converts nothing.
-fn check_client_encoding(value: &Value) -> Result<Value> {
+fn check_client_encoding(value: &Value, _: &Value) -> Result<Value> {
     let text = value.plain();
     let folded: String =
         text.chars().filter(char::is_ascii_alphanumeric).collect::<String>().to_ascii_lowercase();
@@ -58,7 +89,9 @@ mod tests {
 
     #[test]
     fn date_styles_are_made_canonical() {
-        let canonical = |text: &str| check_date_style(&Value::Text(text.into())).map(|value| value.plain());
+        let present = Value::Text("ISO, MDY".into());
+        let canonical =
+            |text: &str| check_date_style(&Value::Text(text.into()), &present).map(|value| value.plain());
         assert_eq!(canonical("iso").expect("valid"), "ISO, MDY");
         assert_eq!(canonical("SQL, dmy").expect("valid"), "SQL, DMY");
         assert_eq!(canonical("german").expect("valid"), "German, DMY");
@@ -68,7 +101,8 @@ mod tests {
 
     #[test]
     fn utf8_has_several_spellings() {
-        let canonical = |text: &str| check_client_encoding(&Value::Text(text.into()));
+        let canonical =
+            |text: &str| check_client_encoding(&Value::Text(text.into()), &Value::Text("".into()));
         assert_eq!(canonical("utf-8").expect("valid").plain(), "UTF8");
         assert_eq!(canonical("LATIN1").expect_err("not built").sqlstate(), SqlState::FEATURE_NOT_SUPPORTED);
         assert_eq!(canonical("nonsense").expect_err("none").sqlstate(), SqlState::INVALID_PARAMETER_VALUE);

@@ -461,6 +461,9 @@ impl Session {
                 return Err(error);
             }
         }
+        if let Some(transaction) = self.block.transaction_if_running() {
+            self.notices.extend(transaction.take_notices());
+        }
         match self.block.prepare_commit(&self.settings, tag.clone(), chain) {
             Ok(Some(ending)) => self.ending = Some(ending),
             // COMMIT outside a block commits nothing, but is answered.

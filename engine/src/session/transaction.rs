@@ -2,9 +2,10 @@
 //!
 //! Realises: the transaction half of utility.c with xact.c's `BeginTransactionBlock` and its kin.
 
-use kokkiri_parse::tree::{TransactionIsolation, TransactionMode, TransactionStmt};
+use kokkiri_command::transaction_mode;
+use kokkiri_parse::tree::{TransactionMode, TransactionStmt};
+use kokkiri_primitives::settings::parameters;
 use kokkiri_primitives::{Error, Result, SqlState};
-use kokkiri_transaction::{IsolationLevel, Transaction};
 
 use super::Session;
 
@@ -47,7 +48,7 @@ impl Session {
                 self.rollback_to_savepoint(name)?;
                 Ok(Outcome::Done("ROLLBACK"))
             }
-            Prepare { .. } => Err(Error::not_supported("PREPARE TRANSACTION")),
+            Prepare { .. } => self.prepare_transaction(),
             CommitPrepared { .. } => Err(Error::not_supported("COMMIT PREPARED")),
             RollbackPrepared { .. } => Err(Error::not_supported("ROLLBACK PREPARED")),
         }
@@ -61,7 +62,9 @@ impl Session {
             ));
         }
         if let Some(transaction) = self.block.transaction_if_running() {
-            apply_modes(transaction, modes)?;
+            for mode in modes {
+                transaction_mode::set(transaction, &self.settings, *mode)?;
+            }
             let begun = transaction.start_time();
             self.watch_transaction(begun);
         }
@@ -100,6 +103,28 @@ impl Session {
         Ok(Outcome::Done("ROLLBACK"))
     }
 
+    /// PREPARE TRANSACTION. Outside a block or in a failed one it ends what there is, as COMMIT does.
+    fn prepare_transaction(&mut self) -> Result<Outcome> {
+        if self.block.is_failed() {
+            return self.rollback_block(false);
+        }
+        if !self.block.is_explicit() {
+            self.notices.push(no_transaction());
+            return Ok(Outcome::Done("ROLLBACK"));
+        }
+        // The statement ends the block, even in vain.
+        let disabled = self.settings.get(parameters::MAX_PREPARED_TRANSACTIONS) == 0;
+        self.roll_back();
+        if disabled {
+            return Err(Error::new(
+                SqlState::OBJECT_NOT_IN_PREREQUISITE_STATE,
+                "prepared transactions are disabled",
+            )
+            .hint("Set \"max_prepared_transactions\" to a nonzero value."));
+        }
+        Err(Error::not_supported("PREPARE TRANSACTION"))
+    }
+
     fn rollback_to_savepoint(&mut self, name: &str) -> Result<()> {
         let before = self.block.nesting_level();
         self.close_portals();
@@ -109,28 +134,11 @@ impl Session {
             self.settings.abort(level);
         }
         self.settings.begin(after);
+        let transaction = self.block.transaction();
+        transaction.set_read_only(self.settings.get(parameters::TRANSACTION_READ_ONLY));
         self.catalog.sub_transaction_aborted(self.block.transaction());
         Ok(())
     }
-}
-
-/// Applies the modes of BEGIN or SET TRANSACTION.
-pub fn apply_modes(transaction: &Transaction, modes: &[TransactionMode]) -> Result<()> {
-    for mode in modes {
-        match mode {
-            TransactionMode::Isolation(level) => transaction.set_isolation(match level {
-                TransactionIsolation::ReadUncommitted => IsolationLevel::ReadUncommitted,
-                TransactionIsolation::ReadCommitted => IsolationLevel::ReadCommitted,
-                TransactionIsolation::RepeatableRead => IsolationLevel::RepeatableRead,
-                TransactionIsolation::Serializable => {
-                    return Err(Error::not_supported("isolation level SERIALIZABLE"));
-                }
-            })?,
-            TransactionMode::ReadOnly(read_only) => transaction.set_read_only(*read_only),
-            TransactionMode::Deferrable(deferrable) => transaction.set_deferrable(*deferrable),
-        }
-    }
-    Ok(())
 }
 
 fn no_transaction() -> Error {

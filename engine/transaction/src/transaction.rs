@@ -244,6 +244,11 @@ impl Transaction {
         Ok(())
     }
 
+    /// True once a query has seen data: some modes can't be changed any more.
+    pub fn has_taken_snapshot(&self) -> bool {
+        self.snapshots.recent_xmin().is_some()
+    }
+
     pub fn is_read_only(&self) -> bool {
         self.read_only.load(Ordering::Relaxed)
     }

@@ -13,11 +13,13 @@
 pub mod array;
 pub mod attribute;
 pub mod batch;
+pub mod bits;
 pub mod builtin;
 pub mod bytes;
 pub mod column;
 pub mod compare;
 pub mod datetime;
+pub mod encoding;
 pub mod hash;
 pub mod io;
 pub mod number;

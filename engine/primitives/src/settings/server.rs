@@ -54,7 +54,7 @@ pub struct Stored {
 
 /// Checks a value beyond its type and bounds and may rewrite it into its canonical form: PostgreSQL's
 /// check hooks. Layers above install one where only they know what is valid (a time zone, an encoding).
-pub type Check = fn(&Value) -> Result<Value>;
+pub type Check = fn(&Value, &Value) -> Result<Value>;
 
 /// The server's values. Immutable once shared; a reload builds the next one.
 #[derive(Clone)]
@@ -91,9 +91,14 @@ impl ServerSettings {
 
     /// Reads `text` as a value of parameter `index`, through bounds and check.
     pub fn parse(&self, index: u16, text: &str) -> Result<Value> {
+        self.parse_over(index, text, &self.stored(index).value)
+    }
+
+    /// As [`ServerSettings::parse`], where the new value may say only part of what `present` does.
+    pub fn parse_over(&self, index: u16, text: &str, present: &Value) -> Result<Value> {
         let value = PARAMETERS[usize::from(index)].parse(text)?;
         match self.checks.get(&index) {
-            Some(check) => check(&value),
+            Some(check) => check(&value, present),
             None => Ok(value),
         }
     }

@@ -212,7 +212,10 @@ impl Settings {
         if text.is_none() && !parameter.resettable {
             bail!(FEATURE_NOT_SUPPORTED, "parameter \"{}\" cannot be reset", parameter.name);
         }
-        let value = text.map(|text| self.server.borrow().parse(index, text)).transpose()?;
+        let value = match text {
+            Some(text) => Some(self.server.borrow().parse_over(index, text, &self.value(index))?),
+            None => None,
+        };
         self.change(Name::Known(index), |entry, reset| match (scope, value) {
             (SetScope::Session, value) => {
                 entry.session = value;

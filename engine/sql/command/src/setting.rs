@@ -3,15 +3,13 @@
 //! Realises: guc_funcs.c.
 
 use kokkiri_parse::quote_identifier;
-use kokkiri_parse::tree::{
-    Literal, SetArgValue, SetValue, TransactionIsolation, TransactionMode, VariableSetStmt,
-};
+use kokkiri_parse::tree::{Literal, SetArgValue, SetValue, VariableSetStmt};
 use kokkiri_primitives::settings::parameter::find;
 use kokkiri_primitives::settings::{SetScope, Value, parameters};
 use kokkiri_primitives::{Error, Result, SqlState, error};
-use kokkiri_transaction::IsolationLevel;
 
 use crate::context::{CommandContext, CommandOutcome, CommandRows};
+use crate::transaction_mode;
 
 pub fn set(context: &mut CommandContext<'_>, statement: &VariableSetStmt) -> Result<CommandOutcome> {
     let settings = context.view.settings;
@@ -27,7 +25,10 @@ pub fn set(context: &mut CommandContext<'_>, statement: &VariableSetStmt) -> Res
         SetValue::Values(arguments) => {
             let text = flatten(&statement.name, arguments.iter().map(|argument| &argument.value))?;
             check_temp_buffers(context, &statement.name, &text)?;
-            settings.set(&statement.name, Some(&text), scope)?;
+            match transaction_mode::of_setting(&statement.name, &text)? {
+                Some(mode) => transaction_mode::set(context.transaction(), settings, mode)?,
+                None => settings.set(&statement.name, Some(&text), scope)?,
+            }
         }
         SetValue::Default | SetValue::Reset => settings.set(&statement.name, None, scope)?,
         SetValue::ResetAll => settings.reset_all(),
@@ -38,7 +39,7 @@ pub fn set(context: &mut CommandContext<'_>, statement: &VariableSetStmt) -> Res
         SetValue::TransactionModes(modes) => {
             if statement.name.eq_ignore_ascii_case("SESSION CHARACTERISTICS") {
                 for mode in modes {
-                    let (name, value) = default_of(*mode);
+                    let (name, value) = transaction_mode::default_of(*mode);
                     settings.set(name, Some(value), SetScope::Session)?;
                 }
             } else {
@@ -46,7 +47,7 @@ pub fn set(context: &mut CommandContext<'_>, statement: &VariableSetStmt) -> Res
                     warn_outside(context, "SET TRANSACTION");
                 }
                 for mode in modes {
-                    set_mode(context, *mode)?;
+                    transaction_mode::set(context.transaction(), settings, *mode)?;
                 }
             }
         }
@@ -101,62 +102,27 @@ fn warn_outside(context: &mut CommandContext<'_>, what: &str) {
     context.notice(Error::warning(SqlState::NO_ACTIVE_SQL_TRANSACTION, message));
 }
 
-/// The setting that a mode of SET SESSION CHARACTERISTICS is, and its value.
-fn default_of(mode: TransactionMode) -> (&'static str, &'static str) {
-    let word = |on: bool| if on { "on" } else { "off" };
-    match mode {
-        TransactionMode::Isolation(level) => ("default_transaction_isolation", isolation(level).as_str()),
-        TransactionMode::ReadOnly(on) => ("default_transaction_read_only", word(on)),
-        TransactionMode::Deferrable(on) => ("default_transaction_deferrable", word(on)),
-    }
-}
+/// Parameters whose words are identifiers, quoted where they must be.
+const QUOTED_LISTS: &[&str] = &[
+    "local_preload_libraries",
+    "search_path",
+    "session_preload_libraries",
+    "shared_preload_libraries",
+    "temp_tablespaces",
+    "unix_socket_directories",
+];
 
-fn isolation(level: TransactionIsolation) -> IsolationLevel {
-    match level {
-        TransactionIsolation::ReadUncommitted => IsolationLevel::ReadUncommitted,
-        TransactionIsolation::ReadCommitted => IsolationLevel::ReadCommitted,
-        TransactionIsolation::RepeatableRead => IsolationLevel::RepeatableRead,
-        TransactionIsolation::Serializable => IsolationLevel::Serializable,
-    }
-}
-
-fn set_mode(context: &CommandContext<'_>, mode: TransactionMode) -> Result<()> {
-    let transaction = context.transaction();
-    let on = |on: bool| if on { "on" } else { "off" };
-    match mode {
-        TransactionMode::Isolation(level) => {
-            transaction.set_isolation(isolation(level))?;
-            let word = isolation(level).as_str();
-            context.view.settings.set("transaction_isolation", Some(word), SetScope::Local)
-        }
-        TransactionMode::ReadOnly(read_only) => {
-            if !read_only && transaction.is_read_only() && transaction.nesting_level() > 1 {
-                return Err(error!(
-                    ACTIVE_SQL_TRANSACTION,
-                    "cannot set transaction read-write mode inside a read-only transaction"
-                ));
-            }
-            transaction.set_read_only(read_only);
-            context.view.settings.set("transaction_read_only", Some(on(read_only)), SetScope::Local)
-        }
-        TransactionMode::Deferrable(deferrable) => {
-            transaction.set_deferrable(deferrable);
-            context.view.settings.set("transaction_deferrable", Some(on(deferrable)), SetScope::Local)
-        }
-    }
-}
-
-/// The arguments of SET as one text: `flatten_set_variable_args`. Words of a list are quoted as
-/// identifiers where that is what the parameter holds.
+/// The arguments of SET as one text: `flatten_set_variable_args`.
 fn flatten<'v>(name: &str, arguments: impl ExactSizeIterator<Item = &'v SetArgValue>) -> Result<String> {
     let is_list = find(name).is_some_and(|(_, parameter)| parameter.list);
+    let quotes = QUOTED_LISTS.iter().any(|quoted| quoted.eq_ignore_ascii_case(name));
     if arguments.len() > 1 && !is_list {
         return Err(error!(INVALID_PARAMETER_VALUE, "SET {name} takes only one argument"));
     }
     let mut words = Vec::with_capacity(arguments.len());
     for argument in arguments {
         words.push(match argument {
-            SetArgValue::Literal(Literal::String(word)) if is_list => quote_identifier(word).into_owned(),
+            SetArgValue::Literal(Literal::String(word)) if quotes => quote_identifier(word).into_owned(),
             SetArgValue::Literal(literal) => literal_text(literal)?,
             SetArgValue::Interval { text, .. } => format!("INTERVAL '{text}'"),
         });

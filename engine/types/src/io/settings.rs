@@ -49,7 +49,7 @@ impl IoSettings {
     pub fn from_settings(settings: &Settings, now: TimestampTz) -> Result<Self> {
         let date_style = settings.get(parameters::DATESTYLE);
         let (date_style, date_order) = parse_date_style(&date_style, (DateStyle::Iso, DateOrder::Mdy))
-            .ok_or_else(|| invalid("DateStyle", &date_style))?;
+            .map_err(|detail| invalid("DateStyle", &date_style).detail(detail))?;
         let zone = settings.get(parameters::TIMEZONE);
         Ok(Self {
             date_style,
@@ -75,11 +75,14 @@ fn invalid(parameter: &str, value: &str) -> Error {
     error!(INVALID_PARAMETER_VALUE, "invalid value for parameter \"{parameter}\": \"{value}\"")
 }
 
-/// Reads a value of DateStyle: words for the style and the order, in any order, either left out. `None`
-/// for an unknown word or a contradiction.
-pub fn parse_date_style(text: &str, current: (DateStyle, DateOrder)) -> Option<(DateStyle, DateOrder)> {
+/// Reads a value of DateStyle: words for the style and the order, in any order, either left out. What is
+/// wrong otherwise, worded as the detail of an error.
+pub fn parse_date_style(
+    text: &str,
+    current: (DateStyle, DateOrder),
+) -> Result<(DateStyle, DateOrder), String> {
     let (mut style, mut order) = (None, None);
-    for word in text.split(',').map(|word| word.trim().to_ascii_lowercase()) {
+    for word in text.split(',').map(|word| word.trim().trim_matches('"').to_ascii_lowercase()) {
         let (of_style, of_order) = match word.as_str() {
             "iso" => (Some(DateStyle::Iso), None),
             "sql" => (Some(DateStyle::Sql), None),
@@ -91,24 +94,26 @@ pub fn parse_date_style(text: &str, current: (DateStyle, DateOrder)) -> Option<(
             word if word.starts_with("postgres") => (Some(DateStyle::Postgres), None),
             word if word.starts_with("euro") => (None, Some(DateOrder::Dmy)),
             word if word.starts_with("noneuro") => (None, Some(DateOrder::Mdy)),
-            _ => return None,
+            "" => return Err("List syntax is invalid.".to_owned()),
+            word => return Err(format!("Unrecognized key word: \"{word}\".")),
         };
+        let conflict = || Err("Conflicting \"DateStyle\" specifications.".to_owned());
         if of_style.is_some() {
             if style.is_some() && style != of_style {
-                return None;
+                return conflict();
             }
             style = of_style;
         }
         if of_order.is_some() {
             if order.is_some() && order != of_order {
-                return None;
+                return conflict();
             }
             order = of_order;
         }
     }
     // German dates have the day first unless the order is said.
     let implied = if style == Some(DateStyle::German) { DateOrder::Dmy } else { current.1 };
-    Some((style.unwrap_or(current.0), order.unwrap_or(implied)))
+    Ok((style.unwrap_or(current.0), order.unwrap_or(implied)))
 }
 
 /// The canonical text of a DateStyle: `ISO, MDY`.
@@ -134,7 +139,7 @@ mod tests {
     #[test]
     fn date_styles_read_as_in_postgresql() {
         let read = |text: &str| {
-            let (style, order) = parse_date_style(text, (DateStyle::Iso, DateOrder::Mdy))?;
+            let (style, order) = parse_date_style(text, (DateStyle::Iso, DateOrder::Mdy)).ok()?;
             Some(date_style_name(style, order))
         };
         for (text, name) in [

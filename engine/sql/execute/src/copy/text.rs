@@ -1,84 +1,71 @@
 //! COPY's text format: a line a row, fields between delimiters, backslash escapes.
+//!
+//! Realises: `CopyReadAttributesText` and `CopyAttributeOutText`.
 
 use std::borrow::Cow;
 
-use kokkiri_primitives::{Error, Result, SqlState};
+use kokkiri_primitives::Result;
+use kokkiri_types::text::check_encoding;
 
-/// How fields are written.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct TextFormat {
-    pub delimiter: u8,
-    /// What stands for null, before escapes are undone.
-    pub null: String,
-    pub header: bool,
-}
+use super::Field;
+use super::format::CopyFormat;
 
-impl Default for TextFormat {
-    fn default() -> Self {
-        Self { delimiter: b'\t', null: "\\N".to_owned(), header: false }
+/// The fields of a line without its end. Null and the default are recognised before escapes are undone.
+///
+/// # Errors
+/// 22021 if escapes make bytes that are no text.
+pub fn fields<'a>(format: &'a CopyFormat, line: &'a [u8]) -> Result<Vec<Field<'a>>> {
+    let mut fields = Vec::new();
+    let mut rest = line;
+    loop {
+        let mut end = 0;
+        while end < rest.len() && rest[end] != format.delimiter {
+            end += if rest[end] == b'\\' && end + 1 < rest.len() { 2 } else { 1 };
+        }
+        fields.push(field(format, &rest[..end])?);
+        if end >= rest.len() {
+            return Ok(fields);
+        }
+        rest = &rest[end + 1..];
     }
 }
 
-/// A field as it was read.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Field<'a> {
-    Null,
-    Text(Cow<'a, str>),
+fn field<'a>(format: &CopyFormat, raw: &'a [u8]) -> Result<Field<'a>> {
+    if raw == format.null.as_bytes() {
+        return Ok(Field::Null);
+    }
+    if format.default.as_deref().is_some_and(|default| raw == default.as_bytes()) {
+        return Ok(Field::Default);
+    }
+    if !raw.contains(&b'\\') {
+        return Ok(Field::Text(Cow::Borrowed(check_encoding(raw)?)));
+    }
+    let bytes = unescape(raw);
+    Ok(Field::Text(Cow::Owned(check_encoding(&bytes)?.to_owned())))
 }
 
-impl TextFormat {
-    /// The fields of a line without its end.
-    pub fn fields<'a>(&'a self, line: &'a [u8]) -> impl Iterator<Item = Result<Field<'a>>> + 'a {
-        let mut rest = Some(line);
-        std::iter::from_fn(move || {
-            let line = rest?;
-            let mut end = 0;
-            while end < line.len() && line[end] != self.delimiter {
-                end += if line[end] == b'\\' && end + 1 < line.len() { 2 } else { 1 };
+/// Appends a field: `None` is null.
+pub fn write(format: &CopyFormat, field: Option<&[u8]>, out: &mut Vec<u8>) {
+    let Some(text) = field else {
+        out.extend_from_slice(format.null.as_bytes());
+        return;
+    };
+    for byte in text {
+        let escape = match byte {
+            8 => b'b',
+            b'\t' => b't',
+            b'\n' => b'n',
+            11 => b'v',
+            12 => b'f',
+            b'\r' => b'r',
+            b'\\' => b'\\',
+            other if *other == format.delimiter => *other,
+            other => {
+                out.push(*other);
+                continue;
             }
-            let raw = &line[..end.min(line.len())];
-            rest = line.get(end + 1..).filter(|_| end < line.len());
-            Some(self.field(raw))
-        })
-    }
-
-    fn field<'a>(&self, raw: &'a [u8]) -> Result<Field<'a>> {
-        if raw == self.null.as_bytes() {
-            return Ok(Field::Null);
-        }
-        if !raw.contains(&b'\\') {
-            return Ok(Field::Text(Cow::Borrowed(utf8(raw)?)));
-        }
-        let bytes = unescape(raw);
-        match String::from_utf8(bytes) {
-            Ok(text) => Ok(Field::Text(Cow::Owned(text))),
-            Err(invalid) => Err(encoding_error(invalid.as_bytes())),
-        }
-    }
-
-    /// Appends a field: `None` is null.
-    pub fn write(&self, field: Option<&[u8]>, out: &mut Vec<u8>) {
-        let Some(text) = field else {
-            out.extend_from_slice(self.null.as_bytes());
-            return;
         };
-        for byte in text {
-            let escape = match byte {
-                8 => b'b',
-                b'\t' => b't',
-                b'\n' => b'n',
-                11 => b'v',
-                12 => b'f',
-                b'\r' => b'r',
-                b'\\' => b'\\',
-                other if *other == self.delimiter => *other,
-                other => {
-                    out.push(*other);
-                    continue;
-                }
-            };
-            out.extend_from_slice(&[b'\\', escape]);
-        }
+        out.extend_from_slice(&[b'\\', escape]);
     }
 }
 
@@ -124,47 +111,39 @@ fn unescape(raw: &[u8]) -> Vec<u8> {
     bytes
 }
 
-fn utf8(bytes: &[u8]) -> Result<&str> {
-    std::str::from_utf8(bytes).map_err(|_| encoding_error(bytes))
-}
-
-fn encoding_error(bytes: &[u8]) -> Error {
-    let at = std::str::from_utf8(bytes).map_or_else(|invalid| invalid.valid_up_to(), str::len);
-    let shown = bytes.get(at).copied().unwrap_or(0);
-    Error::new(
-        SqlState::CHARACTER_NOT_IN_REPERTOIRE,
-        format!("invalid byte sequence for encoding \"UTF8\": 0x{shown:02x}"),
-    )
-}
-
 #[cfg(test)]
 mod tests {
+    use super::super::format::Kind;
     use super::*;
 
     fn read(line: &[u8]) -> Vec<String> {
-        let show = |field: Result<Field<'_>>| match field {
-            Ok(Field::Null) => "NULL".to_owned(),
-            Ok(Field::Text(text)) => text.into_owned(),
-            Err(error) => error.sqlstate().to_string(),
+        let format = CopyFormat { default: Some("\\D".to_owned()), ..CopyFormat::new(Kind::Text) };
+        let show = |field| match field {
+            Field::Null => "NULL".to_owned(),
+            Field::Default => "DEFAULT".to_owned(),
+            Field::Text(text) => text.into_owned(),
         };
-        TextFormat::default().fields(line).map(show).collect()
+        match fields(&format, line) {
+            Ok(fields) => fields.into_iter().map(show).collect(),
+            Err(error) => vec![error.sqlstate().to_string()],
+        }
     }
 
     #[test]
     fn lines_are_split_and_unescaped() {
-        assert_eq!(read(b"1\tabc\t\\N\t"), ["1", "abc", "NULL", ""]);
+        assert_eq!(read(b"1\tabc\t\\N\t\t\\D"), ["1", "abc", "NULL", "", "DEFAULT"]);
         assert_eq!(read(b"a\\tb\tc\\\\d\t\\x41\\101\\q"), ["a\tb", "c\\d", "AAq"]);
         assert_eq!(read(b""), [""]);
-        assert_eq!(read(b"\xff\tx"), ["22021", "x"]);
+        assert_eq!(read(b"x\t\\xff"), ["22021"]);
     }
 
     #[test]
     fn what_is_written_reads_back() {
-        let format = TextFormat::default();
+        let format = CopyFormat::new(Kind::Text);
         let mut line = Vec::new();
-        format.write(Some("tab\there \\ and\nline".as_bytes()), &mut line);
+        write(&format, Some("tab\there \\ and\nline".as_bytes()), &mut line);
         line.push(b'\t');
-        format.write(None, &mut line);
+        write(&format, None, &mut line);
         assert_eq!(line, b"tab\\there \\\\ and\\nline\t\\N");
         assert_eq!(read(&line), ["tab\there \\ and\nline", "NULL"]);
     }

@@ -377,7 +377,7 @@ pub fn lock_latest(
     }
 }
 
-pub(super) fn fill_scratch(scratch: &mut Batch, types: &[PhysicalType], row: &[Value]) {
+pub(crate) fn fill_scratch(scratch: &mut Batch, types: &[PhysicalType], row: &[Value]) {
     prepare(scratch, types);
     for (column, value) in scratch.columns.iter_mut().zip(row) {
         column.push(value.as_ref());
