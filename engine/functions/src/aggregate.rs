@@ -8,6 +8,7 @@
 
 mod collect;
 mod numbers;
+mod regression;
 
 use std::collections::HashMap;
 use std::sync::OnceLock;
@@ -151,7 +152,7 @@ const fn entry(oid: u32, name: &'static str, create: fn() -> Box<dyn AggregateSt
 
 /// All that are built.
 pub fn aggregates() -> impl Iterator<Item = &'static Aggregate> {
-    numbers::AGGREGATES.iter().chain(collect::AGGREGATES)
+    numbers::AGGREGATES.iter().chain(collect::AGGREGATES).chain(regression::AGGREGATES)
 }
 
 /// The aggregate with this oid, if it is built.

@@ -1,5 +1,6 @@
 //! Functions of dates, times and intervals: operators, the current time, construction, age.
 
+mod overlaps;
 mod part;
 
 use kokkiri_function_macros::builtin;
@@ -17,7 +18,7 @@ use crate::context::CallContext;
 use crate::registry::{Builtin, list};
 
 pub(crate) const FILES: &[&[&[Builtin]]] =
-    &[DATES, TIMESTAMPS, INTERVALS, TIMES, NOW, MAKE, ZONES, part::LIST];
+    &[DATES, TIMESTAMPS, INTERVALS, TIMES, NOW, MAKE, ZONES, overlaps::LIST, part::LIST];
 
 const DATES: &[&[Builtin]] = list![
     date_pli,
@@ -315,6 +316,11 @@ fn move_time(time: i64, span: Interval, forward: bool) -> Result<i64> {
     }
     let micros = span.micros % DAY_MICROS;
     Ok((if forward { time + micros } else { time - micros }).rem_euclid(DAY_MICROS))
+}
+
+/// A time of day moved by an interval, around midnight.
+fn time_plus(time: i64, span: Interval) -> Result<i64> {
+    move_time(time, span, true)
 }
 
 #[builtin(oid = 1747)]

@@ -21,11 +21,17 @@ pub mod system;
 
 mod arithmetic;
 mod array_functions;
+mod array_order;
+mod bit_string;
 mod boolean;
 mod cast;
 mod comparison;
 mod datetime;
+mod degrees;
 mod digest;
+mod extremes;
+mod formatting;
+mod hash;
 mod keywords;
 mod math;
 mod regular_expression;

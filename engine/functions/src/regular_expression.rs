@@ -4,6 +4,11 @@
 //! the length of its input. Look-around and back-references, which no linear matcher has, are 0A000. Of
 //! alternatives the first that matches wins, where POSIX takes the longest.
 
+mod search;
+mod similar;
+
+pub(crate) use search::SETS;
+
 use std::cell::RefCell;
 use std::rc::Rc;
 
@@ -16,7 +21,9 @@ use regex::{Captures, Regex, RegexBuilder};
 
 use crate::registry::{Builtin, list};
 
-pub(crate) const FILES: &[&[&[Builtin]]] = &[list![
+pub(crate) const FILES: &[&[&[Builtin]]] = &[MATCHES, search::LIST, similar::LIST];
+
+const MATCHES: &[&[Builtin]] = list![
     textregexeq,
     textregexne,
     texticregexeq,
@@ -32,8 +39,7 @@ pub(crate) const FILES: &[&[&[Builtin]]] = &[list![
     regexp_match,
     regexp_like_no_flags,
     regexp_like,
-    regexp_count_no_start,
-]];
+];
 
 /// Options of an expression: letters of the functions' flags argument.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -310,24 +316,63 @@ fn expand(replacement: &str, captures: &Captures<'_>, out: &mut String) {
     }
 }
 
-fn replace(text: &str, pattern: &str, replacement: &str, flags: Flags) -> Result<String> {
+/// Replaces the `n`-th match from a byte offset on, or all if `n` is zero.
+fn replace(
+    text: &str,
+    pattern: &str,
+    replacement: &str,
+    flags: Flags,
+    start: usize,
+    n: usize,
+) -> Result<String> {
     let regex = expression(pattern, Flags { global: false, ..flags })?;
-    let replaced = regex.replacen(text, usize::from(!flags.global), |captures: &Captures<'_>| {
-        let mut out = String::new();
-        expand(replacement, captures, &mut out);
-        out
-    });
-    Ok(replaced.into_owned())
+    let (mut out, mut copied, mut matches) = (String::with_capacity(text.len()), 0, 0);
+    let mut from = start;
+    while let Some(captures) = captures_at(&regex, text, from) {
+        let whole = captures.get(0).expect("the match itself is a group");
+        matches += 1;
+        from = next_start(text, whole.start(), whole.end());
+        if n > 0 && matches != n {
+            continue;
+        }
+        out.push_str(&text[copied..whole.start()]);
+        expand(replacement, &captures, &mut out);
+        copied = whole.end();
+        if n > 0 {
+            break;
+        }
+    }
+    out.push_str(&text[copied..]);
+    Ok(out)
+}
+
+/// The first match from a byte offset on, which may lie behind the text.
+fn captures_at<'t>(regex: &Regex, text: &'t str, from: usize) -> Option<Captures<'t>> {
+    if from <= text.len() { regex.captures_at(text, from) } else { None }
+}
+
+/// Where to look for the match after this one: an empty one is stepped over.
+fn next_start(text: &str, start: usize, end: usize) -> usize {
+    if start < end {
+        return end;
+    }
+    end + text[end..].chars().next().map_or(1, char::len_utf8)
 }
 
 #[builtin(oid = 2284)]
 fn textregexreplace_noopt(text: &str, pattern: &str, replacement: &str) -> Result<String> {
-    replace(text, pattern, replacement, Flags::default())
+    replace(text, pattern, replacement, Flags::default(), 0, 1)
 }
 
 #[builtin(oid = 2285)]
 fn textregexreplace(text: &str, pattern: &str, replacement: &str, flags: &str) -> Result<String> {
-    replace(text, pattern, replacement, Flags::parse(flags)?)
+    if flags.starts_with(|letter: char| letter.is_ascii_digit()) {
+        // Who meant the parameter after the replacement to be the start has to say so.
+        return Err(error!(INVALID_PARAMETER_VALUE, "invalid regular expression option: \"{}\"", &flags[..1])
+            .hint("If you meant to use regexp_replace() with a start parameter, cast the fourth argument to integer explicitly."));
+    }
+    let flags = Flags::parse(flags)?;
+    replace(text, pattern, replacement, flags, 0, usize::from(!flags.global))
 }
 
 /// The groups of the first match, or the match itself, as text[].
@@ -370,11 +415,6 @@ fn regexp_like(text: &str, pattern: &str, flags: &str) -> Result<bool> {
         bail!(INVALID_PARAMETER_VALUE, "regexp_like() does not support the \"global\" option");
     }
     Ok(expression(pattern, flags)?.is_match(text))
-}
-
-#[builtin(oid = 6254)]
-fn regexp_count_no_start(text: &str, pattern: &str) -> Result<i32> {
-    Ok(expression(pattern, Flags::default())?.find_iter(text).count() as i32)
 }
 
 #[cfg(test)]

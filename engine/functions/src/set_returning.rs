@@ -82,7 +82,8 @@ const FUNCTIONS: &[SetFunction] = &[
 /// All that are built.
 pub fn set_functions() -> impl Iterator<Item = &'static SetFunction> {
     let system = crate::system::SETS.iter().copied().flatten();
-    FUNCTIONS.iter().chain(system).chain(crate::extension::SETS).chain(crate::extension::pg_buffercache::SETS)
+    let extensions = crate::extension::SETS.iter().chain(crate::extension::pg_buffercache::SETS);
+    FUNCTIONS.iter().chain(crate::regular_expression::SETS).chain(system).chain(extensions)
 }
 
 /// The set-returning function with this oid, if it is built.

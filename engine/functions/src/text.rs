@@ -1,7 +1,10 @@
 //! String functions of text and bytea. Positions and lengths count characters from 1, as SQL has them.
 
 pub mod build;
+mod bytea;
+mod derived;
 pub mod like;
+mod pattern;
 pub mod split;
 
 use std::borrow::Cow;
@@ -12,8 +15,20 @@ use kokkiri_types::text::{char_count, char_offset, without_padding};
 
 use crate::registry::{Builtin, list};
 
-pub(crate) const FILES: &[&[&[Builtin]]] =
-    &[LENGTHS, PARTS, CASES, TRIMS, SEARCH, BYTES, build::LIST, like::LIST, split::LIST];
+pub(crate) const FILES: &[&[&[Builtin]]] = &[
+    LENGTHS,
+    PARTS,
+    CASES,
+    TRIMS,
+    SEARCH,
+    BYTES,
+    build::LIST,
+    bytea::LIST,
+    derived::LIST,
+    like::LIST,
+    pattern::LIST,
+    split::LIST,
+];
 
 /// Largest result of a function that makes text longer: PostgreSQL's `MaxAllocSize`.
 pub(crate) const MAX_LENGTH: usize = 0x3FFF_FFFF;

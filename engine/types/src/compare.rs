@@ -10,6 +10,7 @@ use std::cmp::Ordering;
 use kokkiri_primitives::{Error, Oid, Result};
 
 use crate::array;
+use crate::bits;
 use crate::builtin::{oid, type_info};
 use crate::datetime::interval::Interval;
 use crate::numeric;
@@ -86,6 +87,8 @@ comparators! {
     1078 => |a, b| text::without_padding(a.bytes()).cmp(text::without_padding(b.bytes()));
     2180 => |a, b| text::without_padding(a.bytes()).cmp(text::without_padding(b.bytes()));
     1954 => |a, b| a.bytes().cmp(b.bytes());
+    1596 => |a, b| bits::compare(a.bytes(), b.bytes());
+    1672 => |a, b| bits::compare(a.bytes(), b.bytes());
     1769 => |a, b| numeric::compare(a.bytes(), b.bytes());
     1092 => |a, b| a.int32().cmp(&b.int32());
     1107 => |a, b| a.int64().cmp(&b.int64());
@@ -134,6 +137,8 @@ pub fn default_support(type_oid: Oid) -> Option<Oid> {
         oid::TEXT | oid::VARCHAR | oid::UNKNOWN | oid::CSTRING => 360,
         oid::BPCHAR => 1078,
         oid::BYTEA => 1954,
+        oid::BIT => 1596,
+        oid::VARBIT => 1672,
         oid::NUMERIC => 1769,
         oid::DATE => 1092,
         oid::TIME => 1107,

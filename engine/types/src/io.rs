@@ -7,6 +7,7 @@
 use kokkiri_primitives::{BlockNumber, Error, ItemPointer, Lsn, OffsetNumber, Oid, Result, bail, error};
 
 use crate::array;
+use crate::bits;
 use crate::builtin::{TypeInfo, oid, type_info};
 use crate::datetime::{self, Interval, format, interval_text, parse};
 use crate::number::{self, invalid_syntax, write_i64, write_u64};
@@ -158,6 +159,10 @@ pub fn output_function(type_oid: Oid) -> Result<OutputFunction> {
         },
         oid::INTERVAL => |v, s, out| {
             interval_text::write(Interval::from_fixed(v.fixed16()), s.interval_style, out);
+            Ok(())
+        },
+        oid::BIT | oid::VARBIT => |v, _, out| {
+            bits::write(v.bytes(), out);
             Ok(())
         },
         oid::UUID => |v, _, out| {
@@ -370,6 +375,8 @@ pub fn input_text(type_oid: Oid, typmod: i32, input: &str, settings: &IoSettings
         oid::INTERVAL => {
             Value::Fixed16(interval_text::parse(input, typmod, settings.interval_style)?.to_fixed())
         }
+        oid::BIT => Value::from(bits::to_bit(bits::parse(input)?, typmod, false)?.to_payload()),
+        oid::VARBIT => Value::from(bits::to_varbit(bits::parse(input)?, typmod, false)?.to_payload()),
         oid::UUID => Value::Fixed16(parse_uuid(input)?),
         oid::PG_LSN => match input.parse::<Lsn>() {
             Ok(lsn) => Value::Int64(lsn.0 as i64),
@@ -437,6 +444,7 @@ pub fn output_binary(
         },
         ValueRef::Bytes(bytes) => match type_oid {
             oid::NUMERIC => numeric::text::write_binary(bytes, out),
+            oid::BIT | oid::VARBIT => bits::write_binary(bytes, out),
             _ if element_info(type_oid).is_some() || type_oid == oid::ANYARRAY => {
                 return array::write_binary(bytes, settings, out);
             }
@@ -541,6 +549,8 @@ pub fn input_binary(type_oid: Oid, typmod: i32, bytes: &[u8], settings: &IoSetti
         }
         oid::NUMERIC => Value::from(numeric::text::read_binary(bytes)?.apply_typmod(typmod)?.to_payload()?),
         oid::BYTEA => Value::bytes(bytes),
+        oid::BIT => Value::from(bits::to_bit(bits::read_binary(bytes)?, typmod, false)?.to_payload()),
+        oid::VARBIT => Value::from(bits::to_varbit(bits::read_binary(bytes)?, typmod, false)?.to_payload()),
         oid::TEXT
         | oid::VARCHAR
         | oid::BPCHAR

@@ -86,10 +86,29 @@ fn text_concat_ws(context: &mut CallContext<'_>, arguments: &[ValueRef<'_>]) -> 
 }
 
 /// `text || anynonarray`.
+/// As [`append`], but as the cast to text shows the value, which for booleans is the whole word.
+fn append_cast(
+    context: &CallContext<'_>,
+    type_oid: Oid,
+    value: ValueRef<'_>,
+    out: &mut Vec<u8>,
+) -> Result<()> {
+    if type_oid == oid::BOOL {
+        out.extend_from_slice(value.bool().to_string().as_bytes());
+        return Ok(());
+    }
+    append(context, type_oid, value, out)
+}
+
 #[builtin(oid = 2003, raw, strict)]
 fn textanycat(context: &mut CallContext<'_>, arguments: &[ValueRef<'_>]) -> Result<Value> {
     let mut out = arguments[0].bytes().to_vec();
-    append(context, context.argument_types.get(1).copied().unwrap_or(oid::TEXT), arguments[1], &mut out)?;
+    append_cast(
+        context,
+        context.argument_types.get(1).copied().unwrap_or(oid::TEXT),
+        arguments[1],
+        &mut out,
+    )?;
     Ok(Value::from(out))
 }
 
@@ -97,7 +116,12 @@ fn textanycat(context: &mut CallContext<'_>, arguments: &[ValueRef<'_>]) -> Resu
 #[builtin(oid = 2004, raw, strict)]
 fn anytextcat(context: &mut CallContext<'_>, arguments: &[ValueRef<'_>]) -> Result<Value> {
     let mut out = Vec::new();
-    append(context, context.argument_types.first().copied().unwrap_or(oid::TEXT), arguments[0], &mut out)?;
+    append_cast(
+        context,
+        context.argument_types.first().copied().unwrap_or(oid::TEXT),
+        arguments[0],
+        &mut out,
+    )?;
     out.extend_from_slice(arguments[1].bytes());
     Ok(Value::from(out))
 }
@@ -276,7 +300,7 @@ pub fn quote_literal(text: &str) -> String {
 }
 
 #[builtin(oid = 1289)]
-fn quote_nullable(text: Option<&str>) -> String {
+pub(super) fn quote_nullable(text: Option<&str>) -> String {
     text.map_or_else(|| "NULL".to_owned(), quote_literal)
 }
 

@@ -34,6 +34,17 @@ pub(crate) enum Catalog<'a> {
     Facts(&'a Facts),
 }
 
+impl Catalog<'_> {
+    /// Sends the client a notice with the statement's other ones.
+    pub fn notice(&self, notice: Error) {
+        match self {
+            Catalog::View(view) => view.transaction.add_notice(notice),
+            #[cfg(test)]
+            Catalog::Facts(_) => {}
+        }
+    }
+}
+
 macro_rules! ask {
     ($self:ident, $source:ident => $answer:expr) => {
         match $self {

@@ -139,7 +139,11 @@ impl Analyzer<'_> {
                     constant(oid::NUMERIC, value, location)
                 }
             },
-            raw::Literal::BitString(_) => return Err(not_supported("bit string literal", location)),
+            raw::Literal::BitString(text) => {
+                let value = io::input_text(oid::BIT, -1, text, self.io)
+                    .map_err(|error| error.at_location(location))?;
+                constant(oid::BIT, value, location)
+            }
         })
     }
 

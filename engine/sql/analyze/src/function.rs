@@ -563,6 +563,14 @@ impl Analyzer<'_> {
         let plain =
             !call.star && !call.distinct && call.order.is_empty() && filter.is_none() && call.over.is_none();
         let inputs: Vec<Oid> = args.iter().map(Expression::result_type).collect();
+        if plain
+            && names.is_empty()
+            && !call.variadic
+            && inputs == [oid::UNKNOWN]
+            && let Some(cast) = self.call_as_cast(call, args[0].clone())?
+        {
+            return Ok(cast);
+        }
         let resolved = match self.resolve_function(&call.name, args, &names, call.variadic, location)? {
             Ok(resolved) => resolved,
             Err(mut args) => {

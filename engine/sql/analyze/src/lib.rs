@@ -212,6 +212,8 @@ pub enum ExpressionUse<'a> {
     },
     /// A parameter of EXECUTE.
     ExecuteParameter {
+        /// Counted from 1.
+        number: usize,
         type_oid: Oid,
     },
     CopyWhere,
@@ -313,7 +315,9 @@ fn expression_with(
             ExpressionUse::IndexPredicate => analyzer.coerce_to_boolean(value, "WHERE")?,
             ExpressionUse::CopyWhere => analyzer.coerce_to_boolean(value, "WHERE")?,
             ExpressionUse::IndexExpression => value,
-            ExpressionUse::ExecuteParameter { type_oid } => execute_parameter(analyzer, value, type_oid)?,
+            ExpressionUse::ExecuteParameter { number, type_oid } => {
+                execute_parameter(analyzer, value, number, type_oid)?
+            }
         };
         analyzer.with_collations(value)
     })?;
@@ -403,7 +407,12 @@ pub fn coerce_for_assignment(
     Ok(expr)
 }
 
-fn execute_parameter(analyzer: &mut Analyzer<'_>, value: Expression, type_oid: Oid) -> Result<Expression> {
+fn execute_parameter(
+    analyzer: &mut Analyzer<'_>,
+    value: Expression,
+    number: usize,
+    type_oid: Oid,
+) -> Result<Expression> {
     let from = value.result_type();
     let location = value.location();
     let (context, form) = (coerce::CoercionContext::Assignment, CoercionForm::ImplicitCast);
@@ -413,7 +422,7 @@ fn execute_parameter(analyzer: &mut Analyzer<'_>, value: Expression, type_oid: O
             let (to, from) = (analyzer.catalog.type_name(type_oid), analyzer.catalog.type_name(from));
             Err(error!(
                 DATATYPE_MISMATCH,
-                "parameter of type {from} cannot be coerced to the expected type {to}"
+                "parameter ${number} of type {from} cannot be coerced to the expected type {to}"
             )
             .hint("You will need to rewrite or cast the expression.")
             .at_location(location))

@@ -233,9 +233,6 @@ fn figure(expr: &raw::Expr) -> Option<(String, bool)> {
         raw::Expr::MinMax { op: MinMaxOp::Greatest, .. } => strong("greatest"),
         raw::Expr::MinMax { op: MinMaxOp::Least, .. } => strong("least"),
         raw::Expr::MergeAction { .. } => strong("merge_action"),
-        raw::Expr::Const(raw::AConst { value: raw::Literal::Boolean(_), .. }) => {
-            Some(("bool".to_owned(), false))
-        }
         raw::Expr::SqlValueFunction { op, .. } => strong(match op {
             CurrentDate => "current_date",
             CurrentTime | CurrentTimeN => "current_time",

@@ -1,8 +1,8 @@
 //! Type names to oids and typmods: parse_type.c.
 
-use kokkiri_parse::AtLocation;
 use kokkiri_parse::tree as raw;
-use kokkiri_primitives::{Oid, Result, error};
+use kokkiri_parse::{AtLocation, Location};
+use kokkiri_primitives::{Error, Oid, Result, SqlState, error};
 use kokkiri_types::builtin::oid;
 
 use crate::scope::Analyzer;
@@ -10,6 +10,8 @@ use crate::scope::Analyzer;
 /// Bytes of a varlena header, which character typmods include.
 const VARHDRSZ: i32 = 4;
 const INTERVAL_FULL_PRECISION: i32 = 0xffff;
+/// Decimal places of a second.
+const MAX_PRECISION: i32 = 6;
 
 impl Analyzer<'_> {
     /// The type a name means, with its typmod: PostgreSQL's `typenameTypeIdAndMod`.
@@ -71,6 +73,14 @@ impl Analyzer<'_> {
         }
     }
 
+    /// Warns that a type has not as many decimal places of a second as were asked for.
+    fn reduced_precision(&self, shown: &str, location: Location) -> Result<i32> {
+        let message = format!("{shown} precision reduced to maximum allowed, {MAX_PRECISION}");
+        let warning = Error::warning(SqlState::INVALID_PARAMETER_VALUE, message).at_location(location);
+        self.catalog.notice(warning);
+        Ok(MAX_PRECISION)
+    }
+
     /// PostgreSQL's `typenameTypeMod` with the input functions of the built-in types.
     fn typmod(&mut self, type_oid: Oid, name: &raw::TypeName) -> Result<i32> {
         if name.typmods.is_empty() {
@@ -129,12 +139,26 @@ impl Analyzer<'_> {
                     };
                     invalid(shown)
                 }
-                [precision] => Ok((*precision).min(6)),
+                [precision] if *precision > MAX_PRECISION => {
+                    let (shown, zone) = match type_oid {
+                        oid::TIME => ("TIME", ""),
+                        oid::TIMETZ => ("TIME", " WITH TIME ZONE"),
+                        oid::TIMESTAMP => ("TIMESTAMP", ""),
+                        _ => ("TIMESTAMP", " WITH TIME ZONE"),
+                    };
+                    self.reduced_precision(&format!("{shown}({precision}){zone}"), location)
+                }
+                [precision] => Ok(*precision),
                 _ => invalid("invalid type modifier".to_owned()),
             },
             oid::INTERVAL => match numbers.as_slice() {
                 [range] => Ok(range << 16 | INTERVAL_FULL_PRECISION),
-                [range, precision] if *precision >= 0 => Ok(range << 16 | (*precision).min(6)),
+                [range, precision] if *precision > MAX_PRECISION => {
+                    let precision = self.reduced_precision(&format!("INTERVAL({precision})"), location)?;
+                    Ok(range << 16 | precision)
+                }
+                [range, precision] if *precision >= 0 => Ok(range << 16 | *precision),
+                [_, precision] => invalid(format!("INTERVAL({precision}) precision must not be negative")),
                 _ => invalid("invalid INTERVAL type modifier".to_owned()),
             },
             oid::BIT | oid::VARBIT => {

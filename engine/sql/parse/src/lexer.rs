@@ -256,6 +256,10 @@ impl<'a> Lexer<'a> {
             self.position += 2;
             let digits = self.digits(|byte| char::from(byte).is_digit(radix), true);
             if digits {
+                // A digit that the radix has not is no part of the number, but no next token either.
+                if self.byte(0).is_ascii_digit() {
+                    return Err(self.junk(start));
+                }
                 return self.without_junk(start, true);
             }
             // "0x" alone, or the decimal 0 followed by an identifier: the longer match wins, at equal
@@ -316,10 +320,7 @@ impl<'a> Lexer<'a> {
 
     fn without_junk(&mut self, start: usize, integer: bool) -> Result<Token, Error> {
         if self.bytes.get(self.position).is_some_and(|byte| is_identifier_start(*byte)) {
-            while self.bytes.get(self.position).is_some_and(|byte| is_identifier_part(*byte)) {
-                self.position += 1;
-            }
-            return Err(self.error(start, "trailing junk after numeric literal"));
+            return Err(self.junk(start));
         }
         let text = &self.text[start..self.position];
         if !integer {
@@ -329,6 +330,14 @@ impl<'a> Lexer<'a> {
             Some(value) => Token::Number(value.to_string(), true),
             None => Token::Number(text.to_owned(), false),
         })
+    }
+
+    /// What follows the number up to the next token is no part of it.
+    fn junk(&mut self, start: usize) -> Error {
+        while self.bytes.get(self.position).is_some_and(|byte| is_identifier_part(*byte)) {
+            self.position += 1;
+        }
+        self.error(start, "trailing junk after numeric literal")
     }
 
     fn parameter(&mut self, start: usize) -> Result<Token, Error> {

@@ -182,7 +182,9 @@ impl Parser<'_> {
             K::Or => p::OR,
             K::And => p::AND,
             K::Isnull | K::Notnull => p::IS,
-            K::Between | K::In | K::Like | K::Ilike | K::Similar => p::LIKE,
+            K::Between | K::In | K::Like | K::Ilike => p::LIKE,
+            // Without TO it belongs to SUBSTRING.
+            K::Similar if self.is_at(1, K::To) => p::LIKE,
             K::Not
                 if matches!(
                     self.keyword_at(1),

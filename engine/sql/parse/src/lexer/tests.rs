@@ -66,6 +66,7 @@ fn numbers_and_their_junk() {
     assert_eq!(tokens("2147483648"), [float("2147483648")]);
     assert_eq!(tokens("1.5e-3 .5 4."), [float("1.5e-3"), float(".5"), float("4.")]);
     assert_eq!(failure("123abc"), ("trailing junk after numeric literal at or near \"123abc\"".into(), 0));
+    assert_eq!(failure("0b12"), ("trailing junk after numeric literal at or near \"0b12\"".into(), 0));
     assert_eq!(failure("1 0x"), ("invalid hexadecimal integer at or near \"0x\"".into(), 2));
     assert_eq!(failure("1e+"), ("trailing junk after numeric literal at or near \"1e+\"".into(), 0));
     assert_eq!(failure("$1a"), ("trailing junk after parameter at or near \"$1a\"".into(), 0));

@@ -1,0 +1,20 @@
+-- to_char, to_date and to_timestamp: pictures and what they refuse.
+set timezone = 'America/New_York';
+select to_char(timestamp '2024-02-09 15:04:05.067', 'YYYY-MM-DD HH24:MI:SS.US MS FF3'), to_char(timestamp '2024-02-09 15:04:05', 'FMDay, FMDDth FMMonth Y,YYY'), to_char(timestamptz '2024-07-01 12:00Z', 'HH24:MI TZ tz OF TZH:TZM'), to_char(timestamp '2024-02-09', 'DAY|Day|day|DY|Dy|MONTH|Mon|RM|rm|CC|J|Q|WW|IW|ID|D|DDD|IDDD|IYYY|W');
+select to_char(date '0044-03-15 BC', 'YYYY BC B.C. AD'), to_char(timestamp '2024-02-09 00:30', 'HH:MI AM HH12 a.m. P.M.'), to_char(timestamp '2024-12-30', 'IYYY-IW-ID YYYY-WW'), to_char(timestamp '2024-01-02', 'FMMM/FMDD/YY YYY Y'), to_char(timestamp '2024-01-02 03:04:05', '"literal \"x\"" HH24hMIm SSSS SSSSS'), to_char(timestamp 'infinity', 'YYYY'), to_char(timestamp '2024-01-01', '');
+select to_char(interval '1 year 2 months 3 days 04:05:06.7', 'YYYY MM DD HH24 MI SS MS'), to_char(interval '100 hours', 'HH24:MI'), to_char(interval '-1 day -02:03', 'DD HH24:MI'), to_char(interval '15 months', 'YYYY-MM RM Q');
+select to_char(interval '1 day', 'Day');
+select to_date('05 Dec 2000', 'DD Mon YYYY'), to_date('20240229', 'YYYYMMDD'), to_date('2024-060', 'YYYY-DDD'), to_date('2024 09 4', 'IYYY IW ID'), to_date('95', 'YY'), to_date('44 BC', 'YYYY BC'), to_date('2460370', 'J'), to_date('12/31/99', 'MM/DD/YY'), to_date(' 2024 - 01 - 02', 'YYYY-MM-DD'), to_date('January 5, 2024', 'Month DD, YYYY'), to_date('21 2024', 'CC YYYY'), to_date('2024-II-3','YYYY-RM-DD');
+select to_timestamp('2024-02-29 15:04:05.123', 'YYYY-MM-DD HH24:MI:SS.MS'), to_timestamp('03:04 PM', 'HH:MI AM'), to_timestamp('2024-01-01 10:00 +05:30', 'YYYY-MM-DD HH24:MI TZH:TZM'), to_timestamp('12345', 'SSSSS'), to_timestamp('15.5', 'SS.MS'), to_timestamp('2024', 'YYYY'), to_timestamp('1', 'J');
+select to_date('2024-02-30', 'YYYY-MM-DD');
+select to_date('x', 'YYYY');
+select to_date('2024 x', 'YYYY MM');
+select to_date('2024 3', 'YYYY IW');
+select to_date('2024 Foo', 'YYYY Mon');
+select to_timestamp('13', 'HH12');
+select to_date('20', 'YYYYMM');
+select to_date('1 2 3', 'DD DD DD');
+select to_date('2024-01-01', 'FXYYYY/MM/DD'), to_date('2024/01/01', 'YYYY-MM-DD'), to_date('2024 01  01', 'FXYYYY MM  DD');
+select to_timestamp('2024-13-01', 'YYYY-MM-DD');
+select to_timestamp('25:00', 'HH24:MI');
+select to_date('366 2023', 'DDD YYYY');

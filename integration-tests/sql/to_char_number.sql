@@ -1,0 +1,21 @@
+-- to_char and to_number of numbers: pictures and what they refuse.
+select to_char(485, '999'), to_char(-485, '999'), to_char(485, '9 9 9'), to_char(1485, '9,999'), to_char(1485, '9G999'), to_char(148.5, '999.999'), to_char(148.5, 'FM999.999'), to_char(148.5, 'FM999.990'), to_char(148.5, '999D999');
+select to_char(3148.5, '9G999D999'), to_char(-485, '999S'), to_char(-485, '999MI'), to_char(485, '999MI'), to_char(485, 'FM999MI'), to_char(485, 'PL999'), to_char(485, 'SG999'), to_char(-485, 'SG999'), to_char(-485, '9SG99'), to_char(-485, '999PR'), to_char(485, 'L999');
+select to_char(485, 'RN'), to_char(485, 'FMRN'), to_char(5.2, 'FMRN'), to_char(482, '999th'), to_char(485, '"Good number:"999'), to_char(485.8, '"Pre:"999" Post:" .999'), to_char(12, '99V999'), to_char(12.4, '99V999'), to_char(12.45, '99V9'), to_char(0.0004859, '9.99EEEE');
+select to_char(0, '9'), to_char(0, '0'), to_char(0.1, '9.9'), to_char(0.1, '0.9'), to_char(-0.1, '99.99'), to_char(-0.1, 'FM9.99'), to_char(12345, '999'), to_char(-12345.678, 'S99999.99'), to_char(1234.5, 'FM9,999.00'), to_char(7, 'FM009'), to_char(0.5, '.9'), to_char(5, 'B9'), to_char(0, 'B9'), to_char(5000, 'RN');
+select to_char(123456789, '999,999,999'), to_char(123, '999,999,999'), to_char(123, '000,000'), to_char(-123, '000,000'), to_char(-1.5, 'MI9.9'), to_char(1.5, 'MI9.9'), to_char('NaN'::numeric, '999.9'), to_char('infinity'::float8, '999.9'), to_char('-infinity'::float8, '9.9'), to_char(1e10::float8, '9.9EEEE'), to_char(-123.456::float8, '9.99EEEE'), to_char(1.5::real, '99.99');
+select to_char(123.456, 'FM999.99'), to_char(123.4, 'FM999.'), to_char(100, 'FM999.'), to_char(0, 'FM9.9'), to_char(0, 'FM0.0'), to_char(12, 'FM0000'), to_char(12, '0000'), to_char(-12, '0000'), to_char(12, 'SG0000'), to_char(-5, '9PR'), to_char(5, 'FM9PR'), to_char(1234567, '9G999G999D99'), to_char(9.99, '9.9'), to_char(99.96, '99.9'), to_char(999.96, '99.9');
+select to_char(34, 'S99'), to_char(-34, 'S99'), to_char(34, '99S'), to_char(1, '9th'), to_char(2, '9TH'), to_char(-3, '9th'), to_char(1234, '99-99'), to_char(1234, '99"x"99'), to_char(1234, '\"99'), to_char(12345678901::int8, '99999999999'), to_char(5, '9'), to_char(-5, '9'), to_char(5, 'S9'), to_char(5, '9MI'), to_char(-5,'MI9'), to_char(-5,'FMMI9'), to_char(5,'PL9'), to_char(5,'9PL'), to_char(-5,'9PL'), to_char(-5,'PL9');
+select to_number('12,454.8-', '99G999D9S'), to_number('-34,338,492', '99G999G999'), to_number('$1,234.5', 'L9,999.9'), to_number('485', '999'), to_number('<485>', '999PR'), to_number('12.454', '99D999'), to_number('  12', '99'), to_number('CVIII', 'RN'), to_number('1st', '9th'), to_number('123V4', '99'), to_number('0.1', '0.9'), to_number('+5', 'S9'), to_number('5-', '9MI'), to_number('5 ', '9MI');
+select to_char(1, '');
+select to_number('abc', '999');
+select to_char(1, '9.9.9');
+select to_char(1, '9EEEE9');
+select to_char(1, 'S9S');
+select to_char(1, 'S9MI');
+select to_char(1, '9MIPR');
+select to_char(1, '9V.9');
+select to_char(1, '9RN');
+select to_char(1, 'EEEE');
+select to_number('1', '9EEEE');
+select to_char(1.5e5, '9.9999EEEE'), to_char(0, '9.9EEEE'), to_char(12345678, '9.99EEEE'), to_char(-1e-5, '9.99EEEE'), to_char(123456::float8, 'FM9.9EEEE'), to_char(1::int8, '9.9EEEE'), to_char(15::int4, '9EEEE');
