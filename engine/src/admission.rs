@@ -288,6 +288,7 @@ fn apply_settings(
     role: &RoleEntry,
     database: &DatabaseEntry,
 ) -> Result<()> {
+    view.session.set_authenticated_role(role.oid);
     settings.set_superuser(role.superuser);
     let superuser = if role.superuser { "on" } else { "off" };
     settings.set_base("is_superuser", superuser, Source::Override)?;
@@ -295,6 +296,7 @@ fn apply_settings(
     settings.set_base("server_encoding", "UTF8", Source::Override)?;
     settings.set_base("client_encoding", "UTF8", Source::Default)?;
     for (name, value) in request.options.iter().chain(&request.settings) {
+        view.check_identity(name, value)?;
         settings.set_base(name, value, Source::Client)?;
     }
     let stored = [
@@ -309,7 +311,8 @@ fn apply_settings(
         let words = rows.iter().filter_map(|row| row.setconfig.as_ref()).flat_map(|words| &words.0);
         for (name, value) in words.filter_map(|word| word.split_once('=')) {
             // A stored value that is wrong by now must not lock the role out.
-            if let Err(error) = settings.set_base(name, value, source) {
+            let set = view.check_identity(name, value).and_then(|()| settings.set_base(name, value, source));
+            if let Err(error) = set {
                 tracing::warn!("{}", error.message());
             }
         }

@@ -10,6 +10,7 @@ use std::path::PathBuf;
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError, Weak};
 use std::time::Duration;
 
+use kokkiri_command::PasswordVerifiers;
 use kokkiri_primitives::activity::{BackendType, Interrupt, Registration};
 use kokkiri_primitives::settings::{ServerSettings, Settings, SharedSettings, parameters};
 use kokkiri_primitives::{Error, Oid, Result, SqlState};
@@ -59,16 +60,23 @@ enum State {
 pub struct Engine {
     data_directory: PathBuf,
     settings: Arc<SharedSettings>,
+    passwords: Arc<dyn PasswordVerifiers>,
     state: Mutex<State>,
     changed: Condvar,
     this: Weak<Engine>,
 }
 
 impl Engine {
-    /// An engine that is yet to be started.
-    pub fn new(data_directory: PathBuf, settings: ServerSettings) -> Arc<Self> {
+    /// An engine that is yet to be started. `passwords` says what is stored of passwords that statements
+    /// set.
+    pub fn new(
+        data_directory: PathBuf,
+        settings: ServerSettings,
+        passwords: Arc<dyn PasswordVerifiers>,
+    ) -> Arc<Self> {
         Arc::new_cyclic(|this| Self {
             data_directory,
+            passwords,
             settings: Arc::new(SharedSettings::new(Arc::new(settings))),
             state: Mutex::new(State::Starting),
             changed: Condvar::new(),
@@ -115,7 +123,7 @@ impl Engine {
                 engine.crashed(reason);
             }
         });
-        Instance::start(&self.data_directory, poison, &self.settings)
+        Instance::start(&self.data_directory, poison, &self.settings, &self.passwords)
     }
 
     fn lock(&self) -> MutexGuard<'_, State> {

@@ -13,6 +13,7 @@ use kokkiri_access::btree::redo::BtreeResourceManager;
 use kokkiri_access::heap::{Heap2Resource, HeapResource};
 use kokkiri_access::sequence::SequenceResource;
 use kokkiri_catalog::database::Catalog;
+use kokkiri_command::PasswordVerifiers;
 use kokkiri_primitives::activity::{BackendType, Interrupt, ProcessArray};
 use kokkiri_primitives::clock::TimestampTz;
 use kokkiri_primitives::settings::{ServerSettings, SharedSettings, Source, Stored, Value, find, parameters};
@@ -46,6 +47,7 @@ pub struct Instance {
     pub(crate) started: TimestampTz,
     /// When the configuration files were last read, as a [`TimestampTz`].
     pub(crate) configuration_loaded: AtomicI64,
+    pub(crate) passwords: Arc<dyn PasswordVerifiers>,
     settings: Arc<SharedSettings>,
     workers: Mutex<Option<Workers>>,
     /// Held while a backend's slot is being counted out.
@@ -119,7 +121,7 @@ impl Assembly {
     }
 
     /// Opens the catalogs and starts the workers.
-    pub fn into_instance(self) -> Result<Arc<Instance>> {
+    pub fn into_instance(self, passwords: Arc<dyn PasswordVerifiers>) -> Result<Arc<Instance>> {
         let catalog = Catalog::open(&self.cluster)?;
         let workers = Workers::start(&kokkiri_workers::Context {
             cluster: Arc::clone(&self.cluster),
@@ -135,6 +137,7 @@ impl Assembly {
             background_writer: Arc::clone(&workers.background_writer),
             started: TimestampTz::now(),
             configuration_loaded: AtomicI64::new(TimestampTz::now().0),
+            passwords,
             settings: self.settings,
             workers: Mutex::new(Some(workers)),
             reserving: Mutex::new(()),
@@ -148,10 +151,11 @@ impl Instance {
         data_directory: &Path,
         poison: &'static Poison,
         settings: &Arc<SharedSettings>,
+        passwords: &Arc<dyn PasswordVerifiers>,
     ) -> Result<Arc<Self>> {
         let assembly = Assembly::new(&file_system(data_directory)?, poison, settings)?;
         assembly.recover()?;
-        assembly.into_instance()
+        assembly.into_instance(Arc::clone(passwords))
     }
 
     /// The server's settings as of the last reload.

@@ -27,6 +27,7 @@ pub fn limit_stack_depth(setting_kb: usize) {
     kokkiri_primitives::stack::set_limit(setting_kb * 1024, setting_kb);
 }
 
+pub use kokkiri_command::{NoPasswords, PasswordVerifiers};
 pub use kokkiri_primitives::{Error, Lsn, Oid, Result, Severity, SqlState, clock, settings};
 pub use kokkiri_types::Batch;
 

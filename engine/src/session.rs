@@ -14,11 +14,13 @@
 
 mod block;
 mod command;
+mod constraint;
 mod copy;
 mod create_table_as;
 mod function_call;
 mod inspection;
 mod io;
+mod permission;
 mod plan_cache;
 mod portal;
 mod prepared;
@@ -26,6 +28,7 @@ mod run;
 mod statement;
 mod transaction;
 
+use std::cell::RefCell;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -47,6 +50,7 @@ use crate::instance::Instance;
 pub use io::install_checks;
 
 use block::{Block, Ending};
+use constraint::Deferred;
 use copy::CopyIn;
 use plan_cache::Source;
 use portal::Portal;
@@ -63,6 +67,7 @@ pub struct Session {
     block: Block,
     statements: FxHashMap<String, Source>,
     notices: Vec<Error>,
+    deferred: RefCell<Deferred>,
     catalog: CatalogSession,
     settings: Settings,
     info: SessionInfo,
@@ -140,6 +145,8 @@ impl Session {
             ..SessionInfo::default()
         };
         settings.connection_started();
+        let catalog = CatalogSession::new(Arc::clone(&instance.catalog), state);
+        catalog.set_authenticated_role(role);
         let session = Self {
             portals: FxHashMap::default(),
             work: Work::Nothing,
@@ -148,7 +155,8 @@ impl Session {
             block: Block::new(Arc::clone(&instance.cluster), backend, tablespace),
             statements: FxHashMap::default(),
             notices: Vec::new(),
-            catalog: CatalogSession::new(Arc::clone(&instance.catalog), state),
+            deferred: RefCell::default(),
+            catalog,
             io: IoSettings::from_settings(&settings, TimestampTz(0))?,
             io_generation: settings.generation(),
             settings,
@@ -251,6 +259,7 @@ impl Session {
         self.block.ensure(&self.settings);
         let now = self.block.transaction().start_time();
         if self.io_generation != self.settings.generation() {
+            self.follow_roles()?;
             self.io = IoSettings::from_settings(&self.settings, now)?;
             self.io_generation = self.settings.generation();
             self.block.set_lock_timeouts(&self.settings);
@@ -259,6 +268,33 @@ impl Session {
         }
         self.io.now = now;
         self.watch_transaction(now);
+        Ok(())
+    }
+
+    /// Takes the roles from the settings that SET ROLE and SET SESSION AUTHORIZATION have changed, or a
+    /// rollback has put back. A role that is gone meanwhile stays what it was.
+    fn follow_roles(&mut self) -> Result<()> {
+        let session_name = self.settings.get(parameters::SESSION_AUTHORIZATION);
+        let role_name = self.settings.get(parameters::ROLE);
+        if let Some(entry) = self.view().role_by_name(&session_name)? {
+            self.catalog.set_session_role(entry.oid);
+        }
+        let role = match &*role_name {
+            "none" => Some(self.catalog.session_role()),
+            name => self.view().role_by_name(name)?.map(|entry| entry.oid),
+        };
+        let role = role.unwrap_or(self.role);
+        if role != self.role || &*session_name != self.info.session_user_name.as_str() {
+            let Some(entry) = self.view().role(role)? else { return Ok(()) };
+            self.role = role;
+            self.info.user = role;
+            self.info.user_name = entry.name.to_string();
+            self.info.session_user_name = session_name.to_string();
+            self.settings.set_superuser(entry.superuser);
+            let superuser = if entry.superuser { "on" } else { "off" };
+            let source = kokkiri_primitives::settings::Source::Override;
+            self.settings.set_base("is_superuser", superuser, source)?;
+        }
         Ok(())
     }
 
@@ -343,6 +379,7 @@ impl Session {
 
     fn transaction_aborted(&mut self) {
         self.transaction_ended();
+        self.forget_deferred();
         self.settings.abort(1);
         self.settings.begin(0);
         self.catalog.transaction_ended();

@@ -9,7 +9,7 @@ use kokkiri_catalog::lookup::Lookup;
 use kokkiri_catalog::privilege::{Acl, AclItem, ObjectKind, Privileges};
 use kokkiri_catalog::rows::PgClass;
 use kokkiri_catalog::view::CatalogView;
-use kokkiri_command::CommandContext;
+use kokkiri_command::{CommandContext, NoPasswords};
 use kokkiri_functions::{CallContext, SessionInfo};
 use kokkiri_primitives::clock::TimestampTz;
 use kokkiri_primitives::{Oid, Result};
@@ -44,6 +44,7 @@ pub fn create(view: &CatalogView<'_>) -> Result<()> {
         session_role: view.role,
         in_transaction_block: true,
         commits_at_once: false,
+        passwords: &NoPasswords,
         checkpoint: &|| Ok(()),
         extension: None,
         notices: Vec::new(),

@@ -32,7 +32,7 @@ fn directory(name: &str) -> PathBuf {
 }
 
 fn start(path: &Path) -> Arc<Engine> {
-    let engine = Engine::new(path.to_owned(), ServerSettings::new());
+    let engine = Engine::new(path.to_owned(), ServerSettings::new(), Arc::new(kokkiri_engine::NoPasswords));
     engine.start().expect("the cluster can be started");
     engine
 }

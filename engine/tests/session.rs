@@ -154,7 +154,7 @@ impl Server {
         Engine::initialise(&directory.0, &options).expect("a new data directory");
         let mut settings = ServerSettings::new();
         kokkiri_engine::install_checks(&mut settings);
-        let engine = Engine::new(directory.0.clone(), settings);
+        let engine = Engine::new(directory.0.clone(), settings, Arc::new(kokkiri_engine::NoPasswords));
         engine.start().expect("a clean data directory");
         Self { engine, directory: Some(directory) }
     }

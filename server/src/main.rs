@@ -23,6 +23,7 @@ mod handover;
 mod hba;
 mod lock_file;
 mod log;
+mod passwords;
 mod postmaster;
 mod sample_files;
 mod serve;

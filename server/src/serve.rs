@@ -20,6 +20,7 @@ use tokio::signal::unix::{SignalKind, signal};
 use crate::arguments::ServeOptions;
 use crate::cancel::CancelKeys;
 use crate::handover::{self, Listeners, READY};
+use crate::passwords::ScramVerifiers;
 use crate::postmaster::{FAILED_TO_START, STOPPED};
 use crate::startup::Peer;
 use crate::stream::Stream;
@@ -126,7 +127,7 @@ pub fn run(options: &ServeOptions) -> Result<()> {
     raise_file_limit();
     let runtime = runtime(&settings)?;
     let server = Arc::new(Server {
-        engine: Engine::new(directory.clone(), settings),
+        engine: Engine::new(directory.clone(), settings, Arc::new(ScramVerifiers)),
         data_directory: directory,
         command_line: options.settings.clone(),
         hba: RwLock::new(Arc::new(records)),

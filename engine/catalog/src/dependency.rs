@@ -37,6 +37,9 @@ pub mod class {
     pub const OPERATOR: Oid = Oid(2617);
     pub const REWRITE: Oid = Oid(2618);
     pub const NAMESPACE: Oid = Oid(2615);
+    pub const LANGUAGE: Oid = Oid(2612);
+    pub const MEMBERSHIP: Oid = Oid(1261);
+    pub const DEFAULT_ACL: Oid = Oid(826);
     pub const TRIGGER: Oid = Oid(2620);
     pub const COLLATION: Oid = Oid(3456);
     pub const LARGE_OBJECT: Oid = Oid(2613);
@@ -135,6 +138,18 @@ pub fn record_role(view: &CatalogView<'_>, object: ObjectAddress, role: Oid, dep
         deptype,
     })
     .map(drop)
+}
+
+/// Forgets that an object's ACL names a role.
+pub fn forget_role(view: &CatalogView<'_>, object: ObjectAddress, role: Oid, deptype: u8) -> Result<()> {
+    let key = [oid_ref(database_of(view, object)), oid_ref(object.class), oid_ref(object.object)];
+    for found in view.scan_rows::<PgShdepend>(PG_SHDEPEND_DEPENDER_INDEX, &[1, 2, 3], &key)? {
+        let row = &found.row;
+        if row.objsubid == object.sub && row.deptype == deptype && row.refobjid == role {
+            found.delete(view)?;
+        }
+    }
+    Ok(())
 }
 
 /// Forgets who an object's ACL names.

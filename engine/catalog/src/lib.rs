@@ -11,7 +11,7 @@
 //!  2. Nothing above this crate reads a catalog's pages, but as SQL asks for it.
 #![forbid(unsafe_code)]
 
-mod access_check;
+pub mod access_check;
 pub mod bootstrap;
 pub mod cache;
 pub mod convert;

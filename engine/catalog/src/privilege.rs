@@ -5,7 +5,7 @@
 //! its kind of object ([`Acl::default_for`]). Superusers pass every check; ownership implies all
 //! grant options; membership carries what the roles a role inherits from may do.
 
-use std::collections::HashSet;
+use std::collections::{BTreeSet, HashSet};
 
 use kokkiri_primitives::{Oid, Result, bail};
 use kokkiri_types::{Value, ValueRef};
@@ -34,6 +34,8 @@ impl Privileges {
     pub const SET: Self = Self(1 << 12);
     pub const ALTER_SYSTEM: Self = Self(1 << 13);
     pub const MAINTAIN: Self = Self(1 << 14);
+    /// What a column can have of its own.
+    pub const COLUMN: Self = Self(Self::INSERT.0 | Self::SELECT.0 | Self::UPDATE.0 | Self::REFERENCES.0);
 
     /// The letters of the privileges, in the order of their bits.
     const LETTERS: &'static [u8] = b"arwdDxtXUCTcsAm";
@@ -48,6 +50,14 @@ impl Privileges {
 
     pub fn union(self, other: Self) -> Self {
         Self(self.0 | other.0)
+    }
+
+    pub fn intersection(self, other: Self) -> Self {
+        Self(self.0 & other.0)
+    }
+
+    pub fn count(self) -> u32 {
+        self.0.count_ones()
     }
 
     pub fn without(self, other: Self) -> Self {
@@ -84,7 +94,9 @@ impl ObjectKind {
                 Privileges::MAINTAIN,
             ],
             ObjectKind::Sequence => &[Privileges::SELECT, Privileges::UPDATE, Privileges::USAGE],
-            ObjectKind::Column => &[],
+            ObjectKind::Column => {
+                &[Privileges::INSERT, Privileges::SELECT, Privileges::UPDATE, Privileges::REFERENCES]
+            }
             ObjectKind::Database => &[Privileges::CREATE, Privileges::CREATE_TEMP, Privileges::CONNECT],
             ObjectKind::Function => &[Privileges::EXECUTE],
             ObjectKind::Language | ObjectKind::Type => &[Privileges::USAGE],
@@ -204,7 +216,10 @@ impl Acl {
             }
         };
         give(None, kind.public());
-        give(Some(owner), kind.all());
+        // A table's owner has a column's privileges by the table.
+        if kind != ObjectKind::Column {
+            give(Some(owner), kind.all());
+        }
         Self(items)
     }
 
@@ -217,6 +232,17 @@ impl Acl {
         Privileges(all.0 & wanted.0)
     }
 
+    /// The privileges that a role was given to pass on, by itself.
+    pub fn grantable_by(&self, role: Oid) -> Privileges {
+        let own = self.0.iter().filter(|item| item.grantee == Some(role));
+        own.fold(Privileges::NONE, |all, item| all.union(item.grantable))
+    }
+
+    /// All roles that are named.
+    pub fn roles(&self) -> BTreeSet<Oid> {
+        self.0.iter().flat_map(|item| [item.grantee, Some(item.grantor)]).flatten().collect()
+    }
+
     /// Adds privileges to the item of this grantee and grantor, or a new item.
     pub fn grant(&mut self, grantee: Option<Oid>, grantor: Oid, privileges: Privileges, with_option: bool) {
         let grantable = if with_option { privileges } else { Privileges::NONE };
@@ -226,7 +252,10 @@ impl Acl {
                 item.privileges = item.privileges.union(privileges);
                 item.grantable = item.grantable.union(grantable);
             }
-            None => self.0.push(AclItem { grantee, grantor, privileges, grantable }),
+            None if privileges != Privileges::NONE => {
+                self.0.push(AclItem { grantee, grantor, privileges, grantable });
+            }
+            None => {}
         }
     }
 

@@ -37,6 +37,9 @@ pub struct CatalogSession {
     temp_namespace: Cell<Option<(Oid, Oid)>>,
     /// Temporary tables that are emptied or dropped when a transaction commits.
     on_commit: RefCell<Vec<(Oid, OnCommitAction)>>,
+    /// The role that logged in, and the one that SET SESSION AUTHORIZATION has put in its place.
+    authenticated_role: Cell<Oid>,
+    session_role: Cell<Oid>,
 }
 
 /// What ON COMMIT says.
@@ -55,7 +58,27 @@ impl CatalogSession {
             path: KnownPath::default(),
             temp_namespace: Cell::new(None),
             on_commit: RefCell::default(),
+            authenticated_role: Cell::new(Oid::INVALID),
+            session_role: Cell::new(Oid::INVALID),
         }
+    }
+
+    /// A role has logged in.
+    pub fn set_authenticated_role(&self, role: Oid) {
+        self.authenticated_role.set(role);
+        self.session_role.set(role);
+    }
+
+    pub fn authenticated_role(&self) -> Oid {
+        self.authenticated_role.get()
+    }
+
+    pub fn session_role(&self) -> Oid {
+        self.session_role.get()
+    }
+
+    pub fn set_session_role(&self, role: Oid) {
+        self.session_role.set(role);
     }
 
     pub fn temp_namespace(&self) -> Option<Oid> {

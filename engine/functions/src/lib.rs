@@ -28,7 +28,7 @@ mod cast;
 mod comparison;
 mod datetime;
 mod degrees;
-mod digest;
+pub mod digest;
 mod extremes;
 mod formatting;
 mod hash;

@@ -15,6 +15,7 @@ use kokkiri_parse::tree::{
 };
 use kokkiri_plan::plan::PlannedStatement;
 use kokkiri_primitives::activity::with_current;
+use kokkiri_primitives::settings::SetScope;
 use kokkiri_primitives::{Error, Oid, Result, SqlState, error};
 use kokkiri_recovery::checkpoint::CheckpointRequest;
 use kokkiri_types::builtin::oid;
@@ -87,6 +88,10 @@ impl Session {
                 None => Err(Error::internal("a query is no utility statement")),
             },
             Statement::Discard(target) => self.discard(*target),
+            Statement::ConstraintsSet(statement) => {
+                self.set_constraints(statement)?;
+                Ok(Ran::Complete("SET CONSTRAINTS".to_owned()))
+            }
             Statement::CheckPoint(_) => {
                 self.instance
                     .checkpointer
@@ -124,9 +129,10 @@ impl Session {
             view: self.view(),
             call: self.call_context(),
             io: &self.io,
-            session_role: self.role,
+            session_role: self.catalog.session_role(),
             in_transaction_block: self.block.is_block(),
             commits_at_once: false,
+            passwords: &*self.instance.passwords,
             checkpoint: &checkpoint,
             extension: None,
             notices: Vec::new(),
@@ -162,6 +168,8 @@ impl Session {
                 }
                 self.close_portals();
                 self.statements.clear();
+                self.settings.set("session_authorization", None, SetScope::Session)?;
+                self.settings.set("role", None, SetScope::Session)?;
                 self.settings.reset_all();
                 self.info.sequences.lock().clear();
                 self.with_command(kokkiri_command::remove_temporary_objects)?;

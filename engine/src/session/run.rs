@@ -422,6 +422,7 @@ impl Session {
             transaction: self.block.transaction(),
             snapshot,
             parameters,
+            host: Some(self),
         }
     }
 
@@ -455,12 +456,19 @@ impl Session {
     /// The first phase of a commit; [`Session::run`] sees to the rest.
     pub(super) fn begin_commit(&mut self, tag: Option<String>, chain: bool) -> Result<()> {
         self.close_portals();
+        if self.block.transaction_if_running().is_some()
+            && let Err(error) = self.run_deferred(true)
+        {
+            self.roll_back();
+            return Err(error);
+        }
         if self.block.transaction_if_running().is_some() && !self.catalog.on_commit().borrow().is_empty() {
             if let Err(error) = self.with_command(kokkiri_command::before_commit) {
                 self.roll_back();
                 return Err(error);
             }
         }
+        self.forget_deferred();
         if let Some(transaction) = self.block.transaction_if_running() {
             self.notices.extend(transaction.take_notices());
         }

@@ -13,6 +13,8 @@ use kokkiri_plan::planner::PlanOptions;
 use kokkiri_primitives::{Oid, Result};
 use kokkiri_types::Value;
 
+use super::permission;
+
 /// What one statement turned out to be.
 pub enum Prepared {
     /// SELECT, INSERT, UPDATE, DELETE, MERGE, VALUES.
@@ -46,6 +48,7 @@ pub fn prepare(
 
 /// Plans an analyzed query for these parameter values.
 pub fn plan(facts: &ViewFacts<'_>, query: Query, parameters: &[Value]) -> Result<Arc<PlannedStatement>> {
+    permission::check(facts.view, &query)?;
     let options = PlanOptions { bound: parameters, is_cursor: false };
     Ok(Arc::new(kokkiri_plan::planner::plan(facts, facts.view.settings, query, options)?))
 }

@@ -145,7 +145,13 @@ fn set_config_by_name(
     };
     let scope = if is_local == Some(true) { SetScope::Local } else { SetScope::Session };
     let settings = need::settings(context)?;
+    if let Some(value) = value {
+        need::catalog(context)?.check_identity(name, value)?;
+    }
     settings.set(name, value, scope)?;
+    if name.eq_ignore_ascii_case("session_authorization") {
+        settings.set("role", Some("none"), scope)?;
+    }
     settings.show(name)
 }
 

@@ -10,6 +10,8 @@ use kokkiri_primitives::{Error, Oid, Result, error};
 use kokkiri_transaction::{Cluster, Snapshot, Transaction};
 use kokkiri_types::io::IoSettings;
 
+use crate::role::PasswordVerifiers;
+
 /// A command's surroundings.
 pub struct CommandContext<'a> {
     pub view: CatalogView<'a>,
@@ -24,6 +26,8 @@ pub struct CommandContext<'a> {
     /// Set by [`CommandContext::prevent_in_transaction_block`]: the session commits as soon as the command
     /// is done, and does not wait for the end of a pipeline.
     pub commits_at_once: bool,
+    /// How passwords become what is stored of them.
+    pub passwords: &'a dyn PasswordVerifiers,
     /// Makes a checkpoint and waits for it.
     pub checkpoint: &'a dyn Fn() -> Result<()>,
     /// The extension whose script is running: what is made belongs to it.
@@ -79,6 +83,7 @@ impl<'a> CommandContext<'a> {
             transaction: self.view.transaction,
             snapshot,
             parameters: &[],
+            host: None,
         }
     }
 

@@ -80,15 +80,6 @@ fn may_create_databases(context: &CommandContext<'_>) -> Result<bool> {
     Ok(context.view.role(context.role())?.is_some_and(|role| role.superuser || role.create_database))
 }
 
-/// # Errors
-/// 25001 inside a transaction block.
-fn check_outside_block(context: &CommandContext<'_>, statement: &str) -> Result<()> {
-    if context.in_transaction_block {
-        return Err(error!(ACTIVE_SQL_TRANSACTION, "{statement} cannot run inside a transaction block"));
-    }
-    Ok(())
-}
-
 /// The other sessions that are connected to a database.
 fn other_sessions(context: &CommandContext<'_>, database: Oid) -> Vec<Arc<Backend>> {
     let own = context.transaction().proc();

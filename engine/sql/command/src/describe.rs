@@ -6,7 +6,10 @@ use kokkiri_access::relation::RelationKind;
 use kokkiri_catalog::dependency::{ObjectAddress, class};
 use kokkiri_catalog::lookup::Lookup;
 use kokkiri_catalog::row::CatalogRow;
-use kokkiri_catalog::rows::{PgAttrdef, PgAttribute, PgClass, PgConstraint, PgRewrite, PgTrigger};
+use kokkiri_catalog::rows::{
+    PgAttrdef, PgAttribute, PgAuthMembers, PgClass, PgConstraint, PgLanguage, PgRewrite, PgTablespace,
+    PgTrigger,
+};
 use kokkiri_parse::quote_identifier;
 use kokkiri_primitives::{Error, Oid, Result};
 use kokkiri_types::ValueRef;
@@ -17,6 +20,7 @@ use crate::name::{kind_name, visible_name};
 
 const TRIGGER_BY_OID: Oid = Oid(2702);
 const REWRITE_BY_OID: Oid = Oid(2692);
+const MEMBERSHIP_BY_OID: Oid = Oid(6303);
 
 impl CommandContext<'_> {
     /// Names an object in a message.
@@ -67,6 +71,23 @@ impl CommandContext<'_> {
             class::ROLE => format!("role {}", view.role(object.object)?.ok_or_else(missing)?.name),
             class::DATABASE => {
                 format!("database {}", view.database(object.object)?.ok_or_else(missing)?.name)
+            }
+            class::TABLESPACE => {
+                let rows = view.rows::<PgTablespace>(Lookup::TablespaceByOid, &[key(object.object)])?;
+                format!("tablespace {}", rows.first().ok_or_else(missing)?.spcname)
+            }
+            class::LANGUAGE => {
+                let rows = view.rows::<PgLanguage>(Lookup::LanguageByOid, &[key(object.object)])?;
+                format!("language {}", rows.first().ok_or_else(missing)?.lanname)
+            }
+            class::MEMBERSHIP => {
+                let row: PgAuthMembers =
+                    self.row_by_oid(MEMBERSHIP_BY_OID, object.object)?.ok_or_else(missing)?;
+                format!(
+                    "membership of role {} in role {}",
+                    self.role_name(row.member)?,
+                    self.role_name(row.roleid)?
+                )
             }
             class::OPERATOR => {
                 let operator = view.operator(object.object)?.ok_or_else(missing)?;

@@ -26,6 +26,7 @@ mod expression;
 mod extension;
 mod foreign_key;
 mod function;
+mod grant;
 mod index;
 mod lock_table;
 mod name;
@@ -33,6 +34,7 @@ mod on_commit;
 mod options;
 mod owner;
 mod relation;
+mod role;
 mod role_spec;
 mod schema;
 mod sequence;
@@ -51,6 +53,7 @@ use kokkiri_primitives::{Error, Oid, Result, error};
 
 pub use context::{CommandContext, CommandOutcome, CommandRows};
 pub use on_commit::before_commit;
+pub use role::{NoPasswords, PasswordVerifiers};
 pub use temporary::remove_temporary_objects;
 
 /// Executes a utility statement.
@@ -78,6 +81,12 @@ pub fn execute(context: &mut CommandContext<'_>, statement: &Statement) -> Resul
         Statement::Comment(comment) => comment::execute(context, comment),
         Statement::Vacuum(vacuum) => vacuum::execute(context, vacuum),
         Statement::CheckPoint(_) => checkpoint(context),
+        Statement::CreateRole(create) => role::create::execute(context, create),
+        Statement::AlterRole(alter) => role::alter::execute(context, alter),
+        Statement::AlterRoleSet(alter) => role::alter::set(context, alter),
+        Statement::DropRole(drop) => role::drop::execute(context, drop),
+        Statement::GrantRole(grant) => role::membership::execute(context, grant),
+        Statement::Grant(grant) => grant::execute(context, grant),
         Statement::Createdb(create) => database::create::execute(context, create),
         Statement::AlterDatabase(alter) => database::alter::execute(context, alter),
         Statement::AlterDatabaseSet(alter) => database::alter::set(context, alter),

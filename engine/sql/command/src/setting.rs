@@ -25,6 +25,7 @@ pub fn set(context: &mut CommandContext<'_>, statement: &VariableSetStmt) -> Res
         SetValue::Values(arguments) => {
             let text = flatten(&statement.name, arguments.iter().map(|argument| &argument.value))?;
             check_temp_buffers(context, &statement.name, &text)?;
+            context.view.check_identity(&statement.name, &text)?;
             match transaction_mode::of_setting(&statement.name, &text)? {
                 Some(mode) => transaction_mode::set(context.transaction(), settings, mode)?,
                 None => settings.set(&statement.name, Some(&text), scope)?,
@@ -52,6 +53,10 @@ pub fn set(context: &mut CommandContext<'_>, statement: &VariableSetStmt) -> Res
             }
         }
         SetValue::TransactionSnapshot(_) => return Err(Error::not_supported("SET TRANSACTION SNAPSHOT")),
+    }
+    // Whoever becomes another user is in no role of the old one's.
+    if statement.name.eq_ignore_ascii_case("session_authorization") {
+        settings.set("role", Some("none"), scope)?;
     }
     Ok(CommandOutcome::done(tag))
 }

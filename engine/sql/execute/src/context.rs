@@ -3,14 +3,33 @@
 //! Realises: `EState` and `ExprContext`. A [`Context`] is made for each call of the execution; what must
 //! live from one call to the next (parameters of kind Exec, plans of subqueries) is its [`State`].
 
+use kokkiri_catalog::entries::ConstraintEntry;
 use kokkiri_functions::CallContext;
 use kokkiri_plan::plan::InitPlan;
 use kokkiri_primitives::settings::{Settings, parameters};
-use kokkiri_primitives::{Error, ItemPointer, Result, SqlState};
+use kokkiri_primitives::{Error, ItemPointer, Oid, Result, SqlState};
 use kokkiri_transaction::{Snapshot, Transaction};
 use kokkiri_types::{BATCH_ROWS, Batch, Value, ValueRef, array};
 
+use crate::foreign_key::deferred::DeferredCheck;
 use crate::node::Node;
+
+/// What a statement that changes rows asks of the session: constraints that lead to other statements, or
+/// that wait.
+pub trait StatementHost {
+    /// Runs a statement of the server's own making, with a new snapshot, as `role`. Gives the number of
+    /// rows that it returned or changed.
+    ///
+    /// # Errors
+    /// Those of the statement.
+    fn run(&self, text: &str, parameters: &[(Oid, Value)], role: Oid) -> Result<u64>;
+
+    /// Whether the constraint's checks wait now.
+    fn is_deferred(&self, constraint: &ConstraintEntry) -> bool;
+
+    /// Has a check wait.
+    fn defer(&self, check: DeferredCheck);
+}
 
 /// What the session lends to a running statement.
 #[derive(Clone, Copy)]
@@ -21,6 +40,8 @@ pub struct Environment<'a> {
     pub snapshot: &'a Snapshot,
     /// Values of `$1`, `$2`, ...
     pub parameters: &'a [Value],
+    /// `None` where statements don't change rows.
+    pub host: Option<&'a dyn StatementHost>,
 }
 
 /// What lives as long as the execution.
@@ -49,6 +70,7 @@ pub struct Context<'a> {
     pub transaction: &'a Transaction,
     pub snapshot: &'a Snapshot,
     pub external: &'a [Value],
+    pub host: Option<&'a dyn StatementHost>,
     pub state: State,
 }
 
@@ -79,6 +101,7 @@ impl<'a> Context<'a> {
             transaction: environment.transaction,
             snapshot: environment.snapshot,
             external: environment.parameters,
+            host: environment.host,
             state,
         }
     }

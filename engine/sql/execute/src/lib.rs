@@ -15,6 +15,7 @@ pub mod cross_type;
 pub mod execution;
 pub mod explain;
 pub mod expression;
+pub mod foreign_key;
 pub mod node;
 mod row_store;
 mod spill;

@@ -137,6 +137,7 @@ fn run(view: &CatalogView<'_>, query: Query) -> Result<Ran> {
         transaction: view.transaction,
         snapshot: &guard,
         parameters: &[],
+        host: None,
     };
     let columns = execution.result_columns();
     let mut rows = Vec::new();

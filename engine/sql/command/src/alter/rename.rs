@@ -17,12 +17,18 @@ use crate::context::{CommandContext, CommandOutcome};
 use crate::describe::key;
 use crate::index::define::find_column;
 use crate::relation::{change_class, is_system_column};
-use crate::{database, name};
+use crate::{database, name, role};
 
 pub fn execute(context: &mut CommandContext<'_>, statement: &RenameStmt) -> Result<CommandOutcome> {
     let unbuilt = || Error::not_supported("ALTER ... RENAME of this kind of object");
-    if let (ObjectType::Database, Some(ObjectName::Name(names))) = (statement.object, &statement.name) {
-        return database::alter::rename(context, &names.join("."), &statement.new_name);
+    match (statement.object, &statement.name) {
+        (ObjectType::Database, Some(ObjectName::Name(names))) => {
+            return database::alter::rename(context, &names.join("."), &statement.new_name);
+        }
+        (ObjectType::Role, Some(ObjectName::Name(names))) => {
+            return role::alter::rename(context, &names.join("."), &statement.new_name);
+        }
+        _ => {}
     }
     let relation = statement.relation.as_ref().ok_or_else(unbuilt)?;
     let of_relation = match statement.object {

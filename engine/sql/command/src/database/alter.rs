@@ -11,8 +11,8 @@ use kokkiri_transaction::LockMode;
 
 use super::create::connection_limit;
 use super::{
-    INVALID_DATABASE, check_outside_block, check_owner, check_unused, duplicate, lock, may_create_databases,
-    once, row_of, undefined, unrecognized,
+    INVALID_DATABASE, check_owner, check_unused, duplicate, lock, may_create_databases, once, row_of,
+    undefined, unrecognized,
 };
 use crate::context::{CommandContext, CommandOutcome};
 use crate::{options, stored_setting};
@@ -42,7 +42,7 @@ pub fn execute(context: &mut CommandContext<'_>, statement: &AlterDatabaseStmt) 
             )
             .at_location(option.location));
         }
-        check_outside_block(context, "ALTER DATABASE SET TABLESPACE")?;
+        context.prevent_in_transaction_block("ALTER DATABASE SET TABLESPACE")?;
         return set_tablespace(context, &statement.name, option);
     }
     let given = |option: Option<&DefElem>| {

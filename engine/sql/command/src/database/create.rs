@@ -21,8 +21,7 @@ use kokkiri_transaction::database_files::DatabasePlace;
 
 use super::copy::Strategy;
 use super::{
-    INVALID_DATABASE, check_outside_block, check_unused, copy, duplicate, lock, may_create_databases, once,
-    row_of, unrecognized,
+    INVALID_DATABASE, check_unused, copy, duplicate, lock, may_create_databases, once, row_of, unrecognized,
 };
 use crate::context::{CommandContext, CommandOutcome};
 use crate::options;
@@ -52,7 +51,7 @@ struct Given<'o> {
 }
 
 pub fn execute(context: &mut CommandContext<'_>, statement: &CreatedbStmt) -> Result<CommandOutcome> {
-    check_outside_block(context, "CREATE DATABASE")?;
+    context.prevent_in_transaction_block("CREATE DATABASE")?;
     let given = Given::read(context, &statement.options)?;
     let encoding = encoding_of(&given)?;
     let provider = provider_of(&given)?;

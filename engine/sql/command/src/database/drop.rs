@@ -9,9 +9,7 @@ use kokkiri_primitives::activity::Interrupt;
 use kokkiri_primitives::{Error, Oid, Result, error};
 use kokkiri_transaction::LockMode;
 
-use super::{
-    INVALID_DATABASE, check_outside_block, check_owner, check_unused, lock, other_sessions, row_of, undefined,
-};
+use super::{INVALID_DATABASE, check_owner, check_unused, lock, other_sessions, row_of, undefined};
 use crate::comment;
 use crate::context::{CommandContext, CommandOutcome};
 use crate::describe::key;
@@ -22,7 +20,7 @@ const SIGNAL_BACKEND: Oid = Oid(4200);
 const SETTING_INDEX: Oid = Oid(2965);
 
 pub fn execute(context: &mut CommandContext<'_>, statement: &DropdbStmt) -> Result<CommandOutcome> {
-    check_outside_block(context, TAG)?;
+    context.prevent_in_transaction_block(TAG)?;
     let name = &statement.name;
     let Some(database) = lock(context, name, LockMode::AccessExclusive)? else {
         if !statement.missing_ok {

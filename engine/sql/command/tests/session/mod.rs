@@ -6,7 +6,7 @@ use std::sync::LazyLock;
 
 use kokkiri_catalog::testing::TestClient;
 use kokkiri_catalog::view::CatalogView;
-use kokkiri_command::{CommandContext, CommandOutcome, execute};
+use kokkiri_command::{CommandContext, CommandOutcome, NoPasswords, execute};
 use kokkiri_functions::{CallContext, SessionInfo};
 use kokkiri_primitives::{Error, Result};
 use kokkiri_types::io::IoSettings;
@@ -23,6 +23,7 @@ pub fn context<'a>(view: &CatalogView<'a>, io: &'a IoSettings) -> CommandContext
         session_role: view.role,
         in_transaction_block: true,
         commits_at_once: false,
+        passwords: &NoPasswords,
         checkpoint: &|| Ok(()),
         extension: None,
         notices: Vec::new(),

@@ -14,13 +14,14 @@ use kokkiri_primitives::{Error, Oid, Result, error};
 use kokkiri_storage::BufferPool;
 use kokkiri_types::{Batch, PhysicalType, Selection, Value, ValueRef};
 
-use crate::constraint::{Checks, ForeignKeys};
+use crate::constraint::Checks;
 use crate::context::{Context, Environment, State};
 use crate::execution::KnownFunctions;
 use crate::expression::compile::FunctionNames;
 use crate::expression::{Compiler, Program, Scope};
+use crate::foreign_key::ForeignKeys;
 use crate::node::modify_table::{TargetIndex, fill_scratch};
-use crate::node::target::{WrittenRow, checks, enter_row, foreign_keys, target_indexes};
+use crate::node::target::{WrittenRow, checks, decode_expressions, enter_row, foreign_keys, target_indexes};
 
 /// A table that rows are copied into.
 pub struct CopyTarget {
@@ -152,7 +153,7 @@ impl CopyTarget {
             let written = WrittenRow { row, types: &self.types, tid, is_update: false };
             enter_row(&mut context, &heap, &mut self.indexes, &mut self.scratch, &written)
                 .map_err(|error| (error, Some(number)))?;
-            self.foreign_keys.row_added(row);
+            self.foreign_keys.row_added(row, tid);
         }
         Ok(())
     }

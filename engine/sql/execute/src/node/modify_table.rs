@@ -19,9 +19,10 @@ use kokkiri_types::{BATCH_ROWS, Batch, PhysicalType, Value, ValueRef};
 
 use super::target::{WrittenRow, enter_row};
 use super::{Node, Operator, RECHECK_PARAMETER};
-use crate::constraint::{Checks, ForeignKeys, describe_key};
+use crate::constraint::{Checks, describe_key};
 use crate::context::Context;
 use crate::expression::{Filter, Program, Projection};
+use crate::foreign_key::ForeignKeys;
 use crate::row_store::{RowStore, prepare};
 
 /// An index to keep up to date, with what it computes of a row.
@@ -87,7 +88,7 @@ impl ModifyTable {
         let heap = Heap::new(&relation, context.transaction);
         let tid = heap.insert(&values, InsertOptions::default())?;
         self.insert_index_entries(context, &heap, tid, false)?;
-        self.foreign_keys.row_added(&self.row);
+        self.foreign_keys.row_added(&self.row, tid);
         Ok(tid)
     }
 
@@ -144,7 +145,7 @@ impl ModifyTable {
                     if !updated.is_hot {
                         self.insert_index_entries(context, &heap, updated.tid, true)?;
                     }
-                    self.foreign_keys.row_updated(old.as_deref(), &self.row);
+                    self.foreign_keys.row_updated(old.as_deref(), &self.row, updated.tid);
                     return Ok(Some(updated.tid));
                 }
                 Err(unchanged) => unchanged,

@@ -6,17 +6,18 @@
 use std::sync::Arc;
 
 use kokkiri_access::heap::Heap;
-use kokkiri_access::relation::IndexKey;
+use kokkiri_access::relation::{IndexDescriptor, IndexKey};
 use kokkiri_analyze::tree::{CommandType, Expression};
-use kokkiri_catalog::entries::{ConstraintKind, RelationEntry};
+use kokkiri_catalog::entries::{ConstraintEntry, ConstraintKind, ForeignKey, RelationEntry};
 use kokkiri_plan::lookup::CatalogFacts;
 use kokkiri_primitives::{Error, ItemPointer, Result};
 use kokkiri_types::{Batch, PhysicalType, Selection, Value, ValueRef};
 
 use super::modify_table::{TargetIndex, fill_scratch, insert_index_entry};
-use crate::constraint::{Checks, ForeignKeyCheck, ForeignKeys};
+use crate::constraint::Checks;
 use crate::context::Context;
 use crate::expression::{Compiler, Filter, Scope};
+use crate::foreign_key::{ForeignKeyCheck, ForeignKeys};
 
 /// The indexes of a table, with what they compute of a row; `scope` is that of the table's columns.
 pub fn target_indexes(entry: &RelationEntry, scope: &Scope) -> Result<Vec<TargetIndex>> {
@@ -67,61 +68,83 @@ pub fn foreign_keys(
     operation: CommandType,
 ) -> Result<ForeignKeys> {
     let mut keys = ForeignKeys::default();
-    let columns = |numbers: &[i16]| numbers.iter().map(|number| *number as usize - 1).collect::<Vec<_>>();
     if operation != CommandType::Delete {
         for constraint in entry.constraints.iter().filter(|c| c.kind == ConstraintKind::Foreign && c.enforced)
         {
             let Some(foreign) = &constraint.foreign else { continue };
-            if constraint.deferred {
-                return Err(Error::not_supported("a deferred foreign key"));
-            }
-            let other = facts.relation(foreign.relation)?;
-            let index = other.indexes.iter().find(|index| Some(index.oid) == constraint.index);
-            let own = columns(&constraint.key);
-            keys.referencing.push(ForeignKeyCheck {
-                constraint: Arc::clone(constraint),
-                index: index.map(|index| Arc::clone(&index.descriptor)),
-                other_side_types: own.iter().map(|at| entry.relation.tuple_desc[*at].type_oid).collect(),
-                own,
-                others: columns(&foreign.key),
-                other: Arc::clone(&other.relation),
-                match_kind: foreign.match_kind,
-                on_update: foreign.on_update,
-                on_delete: foreign.on_delete,
-            });
+            keys.referencing.push(referencing_check(facts, entry, constraint, foreign)?);
         }
     }
     if operation != CommandType::Insert {
         for constraint in entry.referenced_by.iter().filter(|c| c.enforced) {
             let Some(foreign) = &constraint.foreign else { continue };
-            if constraint.deferred {
-                return Err(Error::not_supported("a deferred foreign key"));
-            }
-            let other = facts.relation(constraint.relation)?;
-            let own = columns(&foreign.key);
-            let others = columns(&constraint.key);
-            let index = other.indexes.iter().find(|index| {
-                index.is_valid
-                    && index.predicate.is_none()
-                    && index.columns.first().is_some_and(|first| constraint.key.contains(first))
-            });
-            let index = index.filter(|index| {
-                constraint.key.iter().all(|key| index.columns[..index.key_count].contains(key))
-            });
-            keys.referenced.push(ForeignKeyCheck {
-                constraint: Arc::clone(constraint),
-                index: index.map(|index| Arc::clone(&index.descriptor)),
-                other_side_types: own.iter().map(|at| entry.relation.tuple_desc[*at].type_oid).collect(),
-                own,
-                others,
-                other: Arc::clone(&other.relation),
-                match_kind: foreign.match_kind,
-                on_update: foreign.on_update,
-                on_delete: foreign.on_delete,
-            });
+            keys.referenced.push(referenced_check(facts, entry, constraint, foreign)?);
         }
     }
     Ok(keys)
+}
+
+fn columns(numbers: &[i16]) -> Vec<usize> {
+    numbers.iter().map(|number| *number as usize - 1).collect()
+}
+
+/// A foreign key of `entry`.
+pub fn referencing_check(
+    facts: &dyn CatalogFacts,
+    entry: &RelationEntry,
+    constraint: &Arc<ConstraintEntry>,
+    foreign: &ForeignKey,
+) -> Result<ForeignKeyCheck> {
+    let other = facts.relation(foreign.relation)?;
+    let index = other.indexes.iter().find(|index| Some(index.oid) == constraint.index);
+    let index = index.map(|index| Arc::clone(&index.descriptor));
+    let (own, others) = (columns(&constraint.key), columns(&foreign.key));
+    Ok(check_of(entry, &other, constraint, foreign, index, own, others))
+}
+
+/// A foreign key of another table that refers to `entry`.
+pub fn referenced_check(
+    facts: &dyn CatalogFacts,
+    entry: &RelationEntry,
+    constraint: &Arc<ConstraintEntry>,
+    foreign: &ForeignKey,
+) -> Result<ForeignKeyCheck> {
+    let other = facts.relation(constraint.relation)?;
+    // Any index that leads to the rows with a key will do.
+    let index = other.indexes.iter().find(|index| {
+        index.is_valid
+            && index.predicate.is_none()
+            && index.columns.first().is_some_and(|first| constraint.key.contains(first))
+            && constraint.key.iter().all(|key| index.columns[..index.key_count].contains(key))
+    });
+    let index = index.map(|index| Arc::clone(&index.descriptor));
+    let (own, others) = (columns(&foreign.key), columns(&constraint.key));
+    Ok(check_of(entry, &other, constraint, foreign, index, own, others))
+}
+
+fn check_of(
+    entry: &RelationEntry,
+    other: &RelationEntry,
+    constraint: &Arc<ConstraintEntry>,
+    foreign: &ForeignKey,
+    index: Option<Arc<IndexDescriptor>>,
+    own: Vec<usize>,
+    others: Vec<usize>,
+) -> ForeignKeyCheck {
+    ForeignKeyCheck {
+        constraint: Arc::clone(constraint),
+        index,
+        other_side_types: own.iter().map(|at| entry.relation.tuple_desc[*at].type_oid).collect(),
+        own,
+        others,
+        other: Arc::clone(&other.relation),
+        match_kind: foreign.match_kind,
+        on_update: foreign.on_update,
+        on_delete: foreign.on_delete,
+        set_columns: columns(&foreign.set_columns),
+        other_owner: other.owner,
+        own_owner: entry.owner,
+    }
 }
 
 /// Expressions as the catalog stores them, over relation number one.

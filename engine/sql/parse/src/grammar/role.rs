@@ -234,7 +234,7 @@ impl Parser<'_> {
     pub fn grant(&mut self) -> Result<Statement> {
         self.expect(K::Grant)?;
         let privileges = self.privileges()?;
-        if self.is(K::To) {
+        if self.is(K::To) && !privileges.is_empty() {
             return self.grant_role(privileges);
         }
         self.expect(K::On)?;
