@@ -149,7 +149,7 @@ impl Session {
             Some(schema) => view.namespace_for_lookup(schema)?.into_iter().collect(),
             None => view.search_path()?,
         };
-        for namespace in path {
+        for namespace in path.iter().copied() {
             let keys = [ValueRef::Bytes(name.name.as_bytes()), ValueRef::Int32(namespace.0 as i32)];
             let found = view.scan_rows::<PgConstraint>(CONSTRAINT_BY_NAME, &[2, 3], &keys)?;
             if found.is_empty() {

@@ -21,7 +21,7 @@ use crate::expression::compile::FunctionNames;
 use crate::expression::{Compiler, Program, Scope};
 use crate::foreign_key::ForeignKeys;
 use crate::node::modify_table::{TargetIndex, fill_scratch};
-use crate::node::target::{WrittenRow, checks, decode_expressions, enter_row, foreign_keys, target_indexes};
+use crate::node::target::{WrittenRow, checks, enter_row, foreign_keys, target_indexes};
 
 /// A table that rows are copied into.
 pub struct CopyTarget {
