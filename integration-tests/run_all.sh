@@ -43,6 +43,7 @@ stage build cargo build --quiet --release --bin kokkiri
 stage server integration-tests/run_server.py
 stage sql "$python" integration-tests/run_sql.py
 stage drivers "$python" -m pytest -q -rfE --tb=short integration-tests/drivers
+stage isolation "$python" -m pytest -q -rfE --tb=short integration-tests/isolation
 stage pgbench "$python" integration-tests/run_pgbench.py --seconds 2
 stage kill "$python" integration-tests/run_kill.py --rounds 3 --seconds 3
 stage full_disk "$python" integration-tests/run_full_disk.py

@@ -303,6 +303,9 @@ impl Session {
         }
         let transaction = self.block.transaction();
         if started.is_none() {
+            if transaction.is_read_only() {
+                statement::check_read_only(&self.view(), &plan)?;
+            }
             let snapshot = transaction.snapshot();
             let execution = match spare.take() {
                 Some(mut execution) => {

@@ -4,13 +4,14 @@
 
 use std::sync::Arc;
 
-use kokkiri_analyze::tree::{CommandType, Query};
+use kokkiri_analyze::tree::{CommandType, Query, RteKind};
 use kokkiri_analyze::{Parameters, analyze};
+use kokkiri_catalog::view::CatalogView;
 use kokkiri_execute::catalog::ViewFacts;
 use kokkiri_parse::tree::{RawStatement, Statement};
-use kokkiri_plan::plan::PlannedStatement;
+use kokkiri_plan::plan::{PlanNode, PlannedStatement, RowMarkType};
 use kokkiri_plan::planner::PlanOptions;
-use kokkiri_primitives::{Oid, Result};
+use kokkiri_primitives::{Oid, Result, bail};
 use kokkiri_types::Value;
 
 use super::permission;
@@ -51,6 +52,56 @@ pub fn plan(facts: &ViewFacts<'_>, query: Query, parameters: &[Value]) -> Result
     permission::check(facts.view, &query)?;
     let options = PlanOptions { bound: parameters, is_cursor: false };
     Ok(Arc::new(kokkiri_plan::planner::plan(facts, facts.view.settings, query, options)?))
+}
+
+/// Refuses what a read-only transaction may not do: change or lock rows of tables that others see.
+///
+/// Realises: `ExecCheckXactReadOnly`.
+///
+/// # Errors
+/// 25006.
+pub fn check_read_only(view: &CatalogView<'_>, plan: &PlannedStatement) -> Result<()> {
+    let (command, relations) = match &plan.plan.node {
+        PlanNode::ModifyTable(modify) => {
+            let command = match modify.operation {
+                CommandType::Insert => "INSERT",
+                CommandType::Update => "UPDATE",
+                CommandType::Delete => "DELETE",
+                _ => "MERGE",
+            };
+            (command, vec![modify.relation])
+        }
+        _ => locked_rows(plan),
+    };
+    for relation in relations {
+        if !view.expect_relation(relation)?.relation.is_temporary() {
+            bail!(READ_ONLY_SQL_TRANSACTION, "cannot execute {command} in a read-only transaction");
+        }
+    }
+    Ok(())
+}
+
+/// The tables whose rows a SELECT locks, and what it is called for that.
+fn locked_rows(plan: &PlannedStatement) -> (&'static str, Vec<Oid>) {
+    let mut top = &plan.plan;
+    while let PlanNode::Limit { input, .. } = &top.node {
+        top = input;
+    }
+    let PlanNode::LockRows { row_marks, .. } = &top.node else { return ("SELECT", Vec::new()) };
+    let command = |mark: RowMarkType| match mark {
+        RowMarkType::Exclusive => Some("SELECT FOR UPDATE"),
+        RowMarkType::NoKeyExclusive => Some("SELECT FOR NO KEY UPDATE"),
+        RowMarkType::Share => Some("SELECT FOR SHARE"),
+        RowMarkType::KeyShare => Some("SELECT FOR KEY SHARE"),
+        RowMarkType::Reference | RowMarkType::Copy => None,
+    };
+    let locking = row_marks.iter().filter(|mark| command(mark.mark_type).is_some());
+    let relations = locking.filter_map(|mark| match plan.range_table.get(mark.relid as usize - 1)?.kind {
+        RteKind::Relation { relid, .. } => Some(relid),
+        _ => None,
+    });
+    let name = row_marks.iter().find_map(|mark| command(mark.mark_type));
+    (name.unwrap_or("SELECT"), relations.collect())
 }
 
 /// The command tag of a finished query.

@@ -10,7 +10,10 @@ use kokkiri_catalog::dependency::{self, DependencyKind, ObjectAddress, class};
 use kokkiri_catalog::entries::RelationEntry;
 use kokkiri_catalog::lookup::Lookup;
 use kokkiri_catalog::rows::{PgDepend, PgRewrite};
-use kokkiri_parse::tree::{self as raw, DefArg, DefElem, RawStatement, Statement, ViewCheckOption, ViewStmt};
+use kokkiri_parse::Location;
+use kokkiri_parse::tree::{
+    self as raw, DefArg, DefElem, RangeVar, RawStatement, Statement, ViewCheckOption, ViewStmt,
+};
 use kokkiri_primitives::{Error, Oid, Result, error};
 use kokkiri_transaction::{LockMode, WaitPolicy};
 
@@ -47,7 +50,9 @@ pub fn create(context: &mut CommandContext<'_>, statement: &ViewStmt) -> Result<
     }
     let columns = view_columns(&query)?;
     let options = options::reloptions(&[], &option_list, None, false)?;
-    let (namespace, persistence) = name::creation_namespace(context, &statement.view, wanted)?;
+    // What is wrong with a view's name is told without a place.
+    let unplaced = RangeVar { location: Location::UNKNOWN, ..statement.view.clone() };
+    let (namespace, persistence) = name::creation_namespace(context, &unplaced, wanted)?;
     let found = context.view.relation_oid(namespace, &statement.view.name)?;
     let view = match found {
         Some(oid) if statement.replace => {

@@ -252,9 +252,9 @@ mod tests {
 
     #[test]
     fn lines_do_not_depend_on_where_pieces_end() {
-        let text = "a\\\r\nb\r\n\"q\r\n\\.\r\nignored";
+        let text = "a\\\nb\n\"q\n\\.\nignored";
         let whole = lines(Kind::Text, &[text]).expect("whole");
-        assert_eq!(whole, ["a\\\r\nb", "\"q"]);
+        assert_eq!(whole, ["a\\\nb", "\"q"]);
         for at in 0..text.len() {
             let (before, after) = text.split_at(at);
             assert_eq!(lines(Kind::Text, &[before, after]).expect("in two pieces"), whole, "cut at {at}");
