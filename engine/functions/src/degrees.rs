@@ -93,7 +93,8 @@ fn out_of_range() -> Error {
 }
 
 fn in_unit(value: f64) -> Result<()> {
-    if value < -1.0 || value > 1.0 { Err(out_of_range()) } else { Ok(()) }
+    // NaN is in no range and comes back as itself.
+    if value.is_nan() || (-1.0..=1.0).contains(&value) { Ok(()) } else { Err(out_of_range()) }
 }
 
 #[builtin(oid = 2731)]

@@ -465,11 +465,12 @@ impl Session {
             self.roll_back();
             return Err(error);
         }
-        if self.block.transaction_if_running().is_some() && !self.catalog.on_commit().borrow().is_empty() {
-            if let Err(error) = self.with_command(kokkiri_command::before_commit) {
-                self.roll_back();
-                return Err(error);
-            }
+        if self.block.transaction_if_running().is_some()
+            && !self.catalog.on_commit().borrow().is_empty()
+            && let Err(error) = self.with_command(kokkiri_command::before_commit)
+        {
+            self.roll_back();
+            return Err(error);
         }
         self.forget_deferred();
         if let Some(transaction) = self.block.transaction_if_running() {

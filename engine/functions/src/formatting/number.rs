@@ -279,7 +279,7 @@ impl<'a> Writer<'a> {
     fn new(mut shape: Shape, negative: bool, digits: &'a [u8], leading: usize) -> Self {
         let sign_written = if shape.plus || shape.minus {
             // MI, PL and SG write signs themselves; PL alone leaves the minus to the number.
-            !(shape.plus && !shape.minus)
+            !shape.plus || shape.minus
         } else {
             if !negative && shape.fill {
                 shape.bracket = false;
@@ -368,11 +368,8 @@ impl<'a> Writer<'a> {
             self.begun = true;
         } else {
             match self.digits.get(self.at) {
-                Some(b'.') => {
-                    if self.last_relevant.is_none() || !self.last_is_point() || self.shape.fill {
-                        self.out.push('.');
-                    }
-                }
+                Some(b'.') if self.last_relevant.is_some() && self.last_is_point() && !self.shape.fill => {}
+                Some(b'.') => self.out.push('.'),
                 Some(_) if self.last_relevant.is_some_and(|last| self.at > last) && key != Key::Zero => {}
                 Some(_) if self.is_blank_zero() => {
                     if self.shape.fill && self.last_is_point() {
@@ -491,7 +488,7 @@ fn numeric_scientific(value: &Numeric, places: usize) -> String {
         return scientific(&format!("{zeros}e0"));
     };
     let mut exponent = point - first as i32 - 1;
-    let significant = digits[first..].as_bytes();
+    let significant = &digits.as_bytes()[first..];
     let mut kept: Vec<u8> =
         significant.iter().copied().chain(std::iter::repeat(b'0')).take(places + 1).collect();
     if significant.get(places + 1).is_some_and(|next| *next >= b'5') {

@@ -5,6 +5,9 @@ use kokkiri_primitives::clock::TimestampTz;
 use kokkiri_primitives::{Oid, Result};
 use kokkiri_types::io::IoSettings;
 
+/// Prints a stored query: its tree, its columns, pretty or not, and where to wrap.
+pub type DeparseQuery = fn(&CatalogView<'_>, &IoSettings, &str, Vec<String>, bool, i32) -> Result<String>;
+
 /// Turns what the catalogs store serialised into SQL again; the analyzer's, as functions.
 #[derive(Clone, Copy)]
 pub struct Deparser {
@@ -14,14 +17,7 @@ pub struct Deparser {
         fn(&CatalogView<'_>, &IoSettings, tree: &str, relation: Option<Oid>, bool) -> Result<String>,
     /// A view's query, given the view's columns. `pretty` leaves out parentheses that aren't needed; lists go on
     /// in their line up to `wrap` columns (0: each item its own line).
-    pub query: fn(
-        &CatalogView<'_>,
-        &IoSettings,
-        tree: &str,
-        columns: Vec<String>,
-        pretty: bool,
-        wrap: i32,
-    ) -> Result<String>,
+    pub query: DeparseQuery,
     /// The statement that makes an index or, given its number, one column of it.
     pub index:
         fn(&CatalogView<'_>, &IoSettings, index: Oid, column: i32, pretty: bool) -> Result<Option<String>>,

@@ -70,10 +70,7 @@ impl<'a> Printer<'a> {
         }
         let mut entries = Vec::with_capacity(query.rtable.len());
         for rte in &query.rtable {
-            let name = match self.plain_name(rte)? {
-                Some(name) => Some(unique(name, &mut taken)),
-                None => None,
-            };
+            let name = self.plain_name(rte)?.map(|name| unique(name, &mut taken));
             entries.push(EntryNames { name, ..EntryNames::default() });
         }
         let mut ctes: Vec<&str> = query.cte_list.iter().map(|cte| cte.name.as_str()).collect();

@@ -171,7 +171,7 @@ impl<'a> Printer<'a> {
             self.push(" DISTINCT");
         }
         self.target_list(&query.target_list)?;
-        self.from_clause(query)?;
+        self.write_from_clause(query)?;
         if let Some(quals) = &query.jointree.quals {
             self.keyword(" WHERE ", -INDENT, INDENT, 1);
             self.expression(quals, false)?;
@@ -475,7 +475,7 @@ impl<'a> Printer<'a> {
         Ok(())
     }
 
-    fn from_clause(&mut self, query: &'a Query) -> Result<()> {
+    fn write_from_clause(&mut self, query: &'a Query) -> Result<()> {
         let mut first = true;
         for node in &query.jointree.from_list {
             if let JoinTreeNode::RangeTblRef(index) = node
@@ -485,12 +485,12 @@ impl<'a> Printer<'a> {
             }
             if first {
                 self.keyword(" FROM ", -INDENT, INDENT, 2);
-                self.from_item(node, query)?;
+                self.write_from_item(node, query)?;
                 first = false;
                 continue;
             }
             self.push(", ");
-            let item = self.apart(|printer| printer.from_item(node, query))?;
+            let item = self.apart(|printer| printer.write_from_item(node, query))?;
             if self.layout.indented && self.layout.wrap >= 0 {
                 if item.starts_with('\n') {
                     self.remove_trailing_spaces();
@@ -503,16 +503,16 @@ impl<'a> Printer<'a> {
         Ok(())
     }
 
-    fn from_item(&mut self, node: &'a JoinTreeNode, query: &'a Query) -> Result<()> {
+    fn write_from_item(&mut self, node: &'a JoinTreeNode, query: &'a Query) -> Result<()> {
         stack::check_depth()?;
         match node {
-            JoinTreeNode::RangeTblRef(index) => self.from_entry(*index, query),
+            JoinTreeNode::RangeTblRef(index) => self.write_from_entry(*index, query),
             JoinTreeNode::JoinExpr(join) => self.join(join, query),
             JoinTreeNode::FromExpr(_) => Err(Error::internal("a FROM list within FROM")),
         }
     }
 
-    fn from_entry(&mut self, index: u32, query: &'a Query) -> Result<()> {
+    fn write_from_entry(&mut self, index: u32, query: &'a Query) -> Result<()> {
         let rte = query.rte(index);
         if rte.lateral {
             self.push("LATERAL ");
@@ -597,7 +597,7 @@ impl<'a> Printer<'a> {
             JoinTreeNode::FromExpr(_) => pretty,
         };
         self.open(around);
-        self.from_item(&join.left, query)?;
+        self.write_from_item(&join.left, query)?;
         let words = match join.join_type {
             JoinType::Inner if join.quals.is_none() && join.using.is_empty() => " CROSS JOIN ",
             JoinType::Inner => " JOIN ",
@@ -607,7 +607,7 @@ impl<'a> Printer<'a> {
         };
         self.keyword(words, -INDENT, INDENT, INDENT_ITEM);
         self.open(around_right);
-        self.from_item(&join.right, query)?;
+        self.write_from_item(&join.right, query)?;
         self.close(around_right);
         let own = join.rtindex as usize - 1;
         if !join.using.is_empty() {
