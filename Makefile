@@ -5,10 +5,11 @@ PORT ?= 5432
 SEEDS ?= 2000
 ROUNDS ?= 20
 SECONDS ?= 60
+CONNECTIONS ?= 5000
 CARGO ?= cargo
 VENV := .cache/venv
 
-.PHONY: run build test check unit test-sql test-server test-crash test-kill test-drivers test-isolation test-pgbench fuzz-sql test-wal test-full-disk test-witness-reads witness tools bench conformance clean
+.PHONY: run build test check unit test-sql test-server test-crash test-kill test-drivers test-isolation test-pgbench fuzz-sql test-wal test-full-disk test-witness-reads measure-connections witness tools bench conformance clean
 
 run: build
 	./target/release/kokkiri serve -D $(DATA) -p $(PORT)
@@ -64,6 +65,10 @@ test-full-disk: build tools
 # PostgreSQL 18 on our files and our log, and we on PostgreSQL's.
 test-witness-reads: build tools
 	integration-tests/run_witness_reads.py
+
+# How fast CONNECTIONS connections are opened, and what memory each holds.
+measure-connections: build tools
+	integration-tests/measure_connections.py --count $(CONNECTIONS)
 
 # What a fixed workload writes to the WAL, beside what PostgreSQL 18 writes.
 test-wal: build tools
