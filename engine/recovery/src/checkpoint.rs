@@ -6,7 +6,7 @@
 //!  1. Insert CHECKPOINT_REDO with nobody else inserting: its start is the redo pointer. From here on
 //!     pages are imaged anew.
 //!  2. Take the counters; wait for commits that have logged their record but not marked the commit log,
-//!     whose effect would otherwise be on neither side.
+//!     and for files whose cut is logged but not done: their effect would otherwise be on neither side.
 //!  3. Write SLRUs and dirty pages, then sync all files written since the last checkpoint.
 //!  4. Log the running transactions and the checkpoint's record, flush, and point the control file to it.
 //!  5. Remove dropped files; recycle or remove segments that nobody needs any more.
@@ -23,6 +23,7 @@ use kokkiri_primitives::ids::{Lsn, TimelineId};
 use kokkiri_primitives::sqlstate::SqlState;
 use kokkiri_storage::CriticalSection;
 use kokkiri_transaction::Cluster;
+use kokkiri_transaction::proc_array::CheckpointStage;
 use kokkiri_wal::position::SegmentNumber;
 use kokkiri_wal::segment::RemovedSegments;
 use kokkiri_wal::xlog::{self, CheckPoint, WalLevel};
@@ -30,7 +31,7 @@ use parking_lot::Mutex;
 use tracing::{debug, info, warn};
 
 use crate::control_file::{ClusterState, ControlFileStore};
-use crate::transactions::wait_for_commits;
+use crate::transactions::wait_for_delays;
 
 /// What kind of checkpoint, and why: PostgreSQL's `CHECKPOINT_*` flags.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -244,8 +245,9 @@ impl CheckpointMaker {
         }
         self.cluster.transactions.fill_checkpoint(&mut checkpoint, shutdown);
         let mut report = CheckpointReport { redo: checkpoint.redo, ..CheckpointReport::default() };
-        wait_for_commits(&self.cluster)?;
+        wait_for_delays(&self.cluster, CheckpointStage::Start)?;
         self.flush_everything(request, pace, &mut report)?;
+        wait_for_delays(&self.cluster, CheckpointStage::Completion)?;
         if !shutdown && settings.wal_level >= WalLevel::Replica {
             self.cluster.log_standby_snapshot();
         }

@@ -31,7 +31,7 @@ use crate::snapshot::RunningSet;
 
 pub use horizon::{Horizons, full_relative_to};
 use slot::Slot;
-pub use slot::{CACHED_SUBXIDS_MAX, ProcFlags};
+pub use slot::{CACHED_SUBXIDS_MAX, CheckpointStage, ProcFlags};
 
 /// What changes when a transaction ends.
 #[derive(Debug)]
@@ -378,23 +378,24 @@ impl ProcArray {
         RunningTransactions { xids, sub_xids, overflowed, oldest_running, latest_completed, next }
     }
 
-    /// Says that the backend is between its commit record and the commit log: a checkpoint that starts
-    /// now must wait for it, or the commit log it writes would miss the commit.
-    pub(crate) fn delay_checkpoint(&self, proc: ProcNumber, delay: bool) {
-        self.slots[proc.0 as usize].delay_checkpoint(delay);
+    /// Says that the backend is between a record and what the record says: the commit log, the length of
+    /// a file. A checkpoint waits at this stage for those that it finds there, or it would be on neither
+    /// side of them.
+    pub(crate) fn delay_checkpoint(&self, proc: ProcNumber, stage: CheckpointStage, delay: bool) {
+        self.slots[proc.0 as usize].delay_checkpoint(stage, delay);
     }
 
-    /// Backends whose commits a starting checkpoint must wait for, each with a number that changes when
-    /// the commit is done. PostgreSQL's `GetVirtualXIDsDelayingChkpt`.
-    pub fn delaying_checkpoint(&self) -> Vec<(ProcNumber, u32)> {
+    /// Backends that a checkpoint must wait for at this stage, each with a number that changes when it
+    /// need not any more. PostgreSQL's `GetVirtualXIDsDelayingChkpt`.
+    pub fn delaying_checkpoint(&self, stage: CheckpointStage) -> Vec<(ProcNumber, u32)> {
         let used = self.used.load(Ordering::SeqCst).min(self.slots.len());
         let delaying = self.slots[..used].iter().enumerate();
-        delaying.filter_map(|(n, slot)| Some((ProcNumber(n as u32), slot.delaying()?))).collect()
+        delaying.filter_map(|(n, slot)| Some((ProcNumber(n as u32), slot.delaying(stage)?))).collect()
     }
 
-    /// True while any of the commits listed by [`ProcArray::delaying_checkpoint`] is still under way.
-    pub fn still_delaying(&self, commits: &[(ProcNumber, u32)]) -> bool {
-        commits.iter().any(|(proc, number)| self.slots[proc.0 as usize].delaying() == Some(*number))
+    /// True while any of those listed by [`ProcArray::delaying_checkpoint`] must be waited for.
+    pub fn still_delaying(&self, stage: CheckpointStage, listed: &[(ProcNumber, u32)]) -> bool {
+        listed.iter().any(|(proc, number)| self.slots[proc.0 as usize].delaying(stage) == Some(*number))
     }
 
     /// Oldest xids that replication slots need.

@@ -13,6 +13,7 @@ use kokkiri_primitives::{
     BlockNumber, CommandId, Fork, MultiXactId, Oid, RelFileLocator, RelFileNumber, SqlState, TransactionId,
 };
 use kokkiri_storage::{RelationFile, free_space_map};
+use kokkiri_transaction::proc_array::CheckpointStage;
 use kokkiri_transaction::transaction::records::DroppedStatistics;
 use kokkiri_transaction::{
     BeginOptions, HorizonKind, Invalidation, IsolationLevel, LockMode, LockTag, MultiXactMember,
@@ -47,11 +48,11 @@ fn a_commit_becomes_visible_at_once_and_to_later_snapshots_only() {
 
     let ticket = transaction.prepare_commit().expect("nothing fails");
     assert!(system.is_in_progress(xid).expect("known"), "decided, but not yet visible");
-    assert_eq!(system.proc_array.delaying_checkpoint().len(), 1);
+    assert_eq!(system.proc_array.delaying_checkpoint(CheckpointStage::Start).len(), 1);
     cluster.wal.flush(ticket.lsn_to_flush().expect("it wrote")).expect("the disk works");
     let committed = ticket.finish();
     assert!(committed.lsn.is_some());
-    assert!(system.proc_array.delaying_checkpoint().is_empty());
+    assert!(system.proc_array.delaying_checkpoint(CheckpointStage::Start).is_empty());
     assert_eq!(system.status(xid).expect("known"), TransactionStatus::Committed);
     assert!(before.xid_in_progress(&system.subtrans, xid).expect("no I/O"));
     let again = reading.snapshot();

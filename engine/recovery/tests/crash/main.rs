@@ -12,6 +12,7 @@ mod model;
 mod rows;
 mod schema;
 mod sweep;
+mod truncation;
 mod workload;
 
 use std::cell::Cell;

@@ -55,14 +55,25 @@ impl ProcFlags {
     }
 }
 
+/// A point of a checkpoint that backends can hold off: PostgreSQL's `DELAY_CHKPT_*` flags.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum CheckpointStage {
+    /// Writing what is to be durable, after the redo pointer is decided.
+    Start,
+    /// Its record, after everything has been written and synced.
+    Completion,
+}
+
 pub(super) struct Slot {
     database: AtomicU32,
     flags: AtomicU8,
     /// Number of listed subtransactions, and [`OVERFLOWED`].
     sub_state: AtomicU32,
     sub_xids: [AtomicU32; CACHED_SUBXIDS_MAX],
-    /// Odd while a commit must not be missed by a checkpoint; counts on with every such commit.
-    delay: AtomicU32,
+    /// Odd while a checkpoint must not begin to write; counts on each time.
+    delay_start: AtomicU32,
+    /// The same for a checkpoint's completion.
+    delay_completion: AtomicU32,
     /// The last snapshot the backend took; taken again as long as no transaction has ended.
     pub snapshot_cache: Mutex<Option<Arc<RunningSet>>>,
     pub visibility: Mutex<VisibilityBounds>,
@@ -75,7 +86,8 @@ impl Default for Slot {
             flags: AtomicU8::new(0),
             sub_state: AtomicU32::new(0),
             sub_xids: std::array::from_fn(|_| AtomicU32::new(0)),
-            delay: AtomicU32::new(0),
+            delay_start: AtomicU32::new(0),
+            delay_completion: AtomicU32::new(0),
             snapshot_cache: Mutex::default(),
             visibility: Mutex::default(),
         }
@@ -144,13 +156,21 @@ impl Slot {
         self.set_flags(self.flags().after_transaction());
     }
 
-    pub fn delay_checkpoint(&self, delay: bool) {
-        debug_assert_eq!(self.delay.load(Ordering::Relaxed) % 2 == 1, !delay);
-        self.delay.fetch_add(1, Ordering::SeqCst);
+    pub fn delay_checkpoint(&self, stage: CheckpointStage, delay: bool) {
+        let counter = self.delay_counter(stage);
+        debug_assert_eq!(counter.load(Ordering::Relaxed) % 2 == 1, !delay);
+        counter.fetch_add(1, Ordering::SeqCst);
     }
 
-    pub fn delaying(&self) -> Option<u32> {
-        let number = self.delay.load(Ordering::SeqCst);
+    pub fn delaying(&self, stage: CheckpointStage) -> Option<u32> {
+        let number = self.delay_counter(stage).load(Ordering::SeqCst);
         (number % 2 == 1).then_some(number)
+    }
+
+    fn delay_counter(&self, stage: CheckpointStage) -> &AtomicU32 {
+        match stage {
+            CheckpointStage::Start => &self.delay_start,
+            CheckpointStage::Completion => &self.delay_completion,
+        }
     }
 }

@@ -24,6 +24,7 @@ use kokkiri_wal::rmgr::RmgrId;
 
 use crate::clog::{ClogPins, XidStatus};
 use crate::invalidation::Invalidation;
+use crate::proc_array::CheckpointStage;
 
 use super::pending::logged;
 use super::records::{DroppedStatistics, TransactionRecord, XACT_ABORT, XACT_COMMIT};
@@ -137,7 +138,7 @@ impl Transaction {
             || !record.dropped_files.is_empty();
         let origin = self.state.lock().origin;
         // A checkpoint that starts between the record and the commit log must wait for the latter.
-        self.cluster.transactions.proc_array.delay_checkpoint(self.proc(), true);
+        self.cluster.transactions.proc_array.delay_checkpoint(self.proc(), CheckpointStage::Start, true);
         let lsn = {
             let critical = CriticalSection::enter();
             let mut body = Vec::with_capacity(64);
@@ -291,7 +292,7 @@ impl CommitTicket {
             let noted = (!commit.synchronous).then_some(commit.lsn);
             commit.pins.set(&critical, XidStatus::Committed, noted);
             drop(critical);
-            cluster.transactions.proc_array.delay_checkpoint(proc, false);
+            cluster.transactions.proc_array.delay_checkpoint(proc, CheckpointStage::Start, false);
         }
         transaction.leave(self.logged.as_ref().map(|commit| commit.pins.latest()));
         cluster.deliver_invalidations(&self.invalidations);

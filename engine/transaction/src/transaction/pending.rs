@@ -7,9 +7,12 @@
 //! stays until its transaction has committed. The commit or abort record names the files, so that replay
 //! deletes them too.
 
-use kokkiri_primitives::{BlockNumber, Fork, RelFileLocator, Result};
+use kokkiri_primitives::activity::hold_interrupts;
+use kokkiri_primitives::{BlockNumber, Fork, ProcNumber, RelFileLocator, Result};
 use kokkiri_storage::{CriticalSection, RelationFile};
 
+use crate::Cluster;
+use crate::proc_array::CheckpointStage;
 use crate::storage_records::{smgr_create_record, smgr_truncate_record};
 
 use super::Transaction;
@@ -31,6 +34,29 @@ struct PendingFile {
 /// The files a transaction has created or dropped.
 #[derive(Debug, Default)]
 pub(super) struct PendingFiles(Vec<PendingFile>);
+
+/// Holds off both stages of checkpoints while it lives.
+struct CheckpointDelay<'a> {
+    cluster: &'a Cluster,
+    proc: ProcNumber,
+}
+
+impl<'a> CheckpointDelay<'a> {
+    const STAGES: [CheckpointStage; 2] = [CheckpointStage::Start, CheckpointStage::Completion];
+
+    fn begin(cluster: &'a Cluster, proc: ProcNumber) -> Self {
+        let array = &cluster.transactions.proc_array;
+        Self::STAGES.into_iter().for_each(|stage| array.delay_checkpoint(proc, stage, true));
+        Self { cluster, proc }
+    }
+}
+
+impl Drop for CheckpointDelay<'_> {
+    fn drop(&mut self) {
+        let array = &self.cluster.transactions.proc_array;
+        Self::STAGES.into_iter().for_each(|stage| array.delay_checkpoint(self.proc, stage, false));
+    }
+}
 
 impl PendingFiles {
     /// What a committed subtransaction did, its parent did.
@@ -100,19 +126,31 @@ impl Transaction {
 
     /// Cuts a relation to `blocks`, logging it if `log`. The caller holds the relation exclusively; what
     /// lay behind is gone even if the transaction aborts. `RelationTruncate`.
+    ///
+    /// No checkpoint comes between the record and the cut: its redo pointer would lie behind the record,
+    /// and a crash could bring the tail back. Nor does one end while pages of the tail are gone from
+    /// memory unwritten.
+    ///
+    /// # Errors
+    /// A PANIC if the file can't be cut: the log says it is, and the pages of the tail are gone.
     pub fn truncate_storage(&self, relation: RelationFile, blocks: BlockNumber, log: bool) -> Result<()> {
+        let cluster = self.cluster();
+        let _whole = hold_interrupts();
+        let _delay = CheckpointDelay::begin(cluster, self.proc());
         if log {
             let xid = self.current_xid_if_assigned();
             let lsn = {
                 let critical = CriticalSection::enter();
                 let mut record = smgr_truncate_record(relation.locator, blocks);
                 record.xid(xid);
-                self.cluster().wal.insert(&critical, record)
+                cluster.wal.insert(&critical, record)
             };
             // The file must not be shorter than the durable log says.
-            self.cluster().wal.flush(lsn)?;
+            cluster.wal.flush(lsn)?;
         }
-        self.cluster().truncate_forks(relation, blocks, (true, true, true))
+        cluster
+            .truncate_forks(relation, blocks, (true, true, true))
+            .map_err(|error| cluster.poison.panic_with(error))
     }
 
     /// True if the current subtransaction has made this file: nobody else can have seen it.

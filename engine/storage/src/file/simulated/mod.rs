@@ -66,7 +66,11 @@ struct World {
     /// Operations at which a copy is to be kept, and the copies.
     moments: BTreeSet<u64>,
     kept: Vec<World>,
+    before_truncation: Option<Hook>,
 }
+
+/// What a test wants to happen in the middle of an operation.
+type Hook = Arc<dyn Fn() + Send + Sync>;
 
 /// What an operation is to do.
 #[derive(PartialEq, Eq)]
@@ -179,6 +183,7 @@ impl SimulatedFileSystem {
             stopped: false,
             moments: BTreeSet::new(),
             kept: Vec::new(),
+            before_truncation: None,
         })
     }
 
@@ -213,6 +218,11 @@ impl SimulatedFileSystem {
     pub fn take_moments(&self) -> Vec<(u64, Self)> {
         let kept = std::mem::take(&mut self.world().kept);
         kept.into_iter().map(|world| (world.operations, Self::from_world(world))).collect()
+    }
+
+    /// Has `hook` called, with nothing locked, whenever a file is about to be cut.
+    pub fn before_truncations(&self, hook: impl Fn() + Send + Sync + 'static) {
+        self.world().before_truncation = Some(Arc::new(hook));
     }
 
     /// Operations so far: the bound for [`SimulatedFileSystem::crash_at`] in a sweep.
@@ -262,6 +272,7 @@ impl SimulatedFileSystem {
             stopped: false,
             moments: BTreeSet::new(),
             kept: Vec::new(),
+            before_truncation: None,
         })
     }
 }
@@ -569,6 +580,10 @@ impl File for SimulatedFile {
     }
 
     fn truncate(&self, len: u64) -> io::Result<()> {
+        let hook = self.world().before_truncation.clone();
+        if let Some(hook) = hook {
+            hook();
+        }
         let mut world = self.world();
         let go = world.operation(false)?;
         world.inodes[self.inode].truncate(len);
