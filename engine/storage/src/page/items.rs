@@ -290,7 +290,8 @@ impl Page {
             self.set_upper(new_upper);
             for index in 0..self.item_count() {
                 let item_id = ItemId(self.u32_at(slot(index)));
-                if item_id.has_storage() && item_id.offset() <= start {
+                // A damaged line pointer may lead elsewhere: nothing of it moves.
+                if item_id.has_storage() && (upper..=start).contains(&item_id.offset()) {
                     let moved = item_id.moved_to(item_id.offset() + old_len - new_len);
                     self.set_u32(slot(index), moved.0);
                 }
@@ -330,7 +331,7 @@ impl Page {
         self.set_upper(upper + len);
         for index in 0..self.item_count() {
             let item_id = ItemId(self.u32_at(slot(index)));
-            if item_id.has_storage() && item_id.offset() <= start {
+            if item_id.has_storage() && (upper..=start).contains(&item_id.offset()) {
                 self.set_u32(slot(index), item_id.moved_to(item_id.offset() + len).0);
             }
         }

@@ -139,6 +139,21 @@ fn broken_bytes_are_refused_not_followed() {
 }
 
 #[test]
+fn a_line_pointer_out_of_the_item_area_stays_where_it_is() {
+    let mut page = Page::boxed_init(16);
+    for number in 0..3 {
+        page.add_item(&numbered(number, 40), ItemPlace::Any).expect("room");
+    }
+    let stray = ItemId::normal(30, 8);
+    page.set_item_id(OffsetNumber(3), stray);
+    assert!(page.index_tuple_overwrite(OffsetNumber(1), &numbered(7, 400)).expect("it is sane itself"));
+    assert_eq!(page.item(OffsetNumber(1)), Some(&numbered(7, 400)[..]));
+    assert_eq!(page.item(OffsetNumber(2)), Some(&numbered(1, 40)[..]));
+    page.index_tuple_delete(OffsetNumber(2)).expect("it is sane itself");
+    assert_eq!(page.item_id(OffsetNumber(2)), Some(stray));
+}
+
+#[test]
 fn a_damaged_page_fails_verification() {
     let mut page = Page::boxed_init(0);
     page.add_item(&numbered(9, 50), ItemPlace::Any).expect("room");
