@@ -191,10 +191,17 @@ def a_panic_ends_its_session_alone(server):
     before = server_process(server)
     bystander, victim = session(server), session(server)
     ask(bystander, "begin; select 1")
+    pid = first_row(ask(victim, "select pg_backend_pid()"))
+    left = (f"select (select count(*) from pg_locks where pid = {pid} or relation = 'panicked'::regclass) || ' '"
+            f" || (select count(*) from pg_stat_activity where pid = {pid})")
+    ask(victim, "select pg_advisory_lock(7)")
     ask(victim, "begin; update panicked set a = 3 where a = 1; lock table panicked")
+    held = first_row(ask(bystander, left)).split()
+    assert int(held[0]) >= 4 and held[1] == "1", held
     messages = ask(victim, "set kokkiri.debug_panic_at = 'heap_scan'; select * from panicked")
     assert error(messages) == ("FATAL", "XX000", 'backend panicked: fault injected at "heap_scan"'), messages
     assert victim.next() is None
+    assert first_row(ask(bystander, left)) == "0 0"
     # What it held is free: the table, the row, the page.
     output, code = psql(server, "-c", "set lock_timeout = '5s'; begin; lock table panicked; rollback",
                         "-c", "update panicked set a = 4 where a = 1", "-c", "vacuum (freeze) panicked",
@@ -203,6 +210,12 @@ def a_panic_ends_its_session_alone(server):
     assert first_row(ask(bystander, "select count(*) from panicked")) == "2"
     ask(bystander, "commit")
     assert server_process(server) == before
+    # So does what a session locks for itself when it just leaves.
+    leaving = session(server)
+    ask(leaving, "select pg_advisory_lock(7)")
+    leaving.send(b"X" + struct.pack("!i", 4))
+    assert leaving.next() is None
+    assert psql(server, "-c", "select count(*) from pg_locks where locktype = 'advisory'") == ("0\n", 0)
     # Only a superuser can do that.
     psql(server, "-c", "create role nobody_special login")
     output, _ = psql(server, "-U", "nobody_special", "-c", "set kokkiri.debug_panic_at = 'heap_scan'")

@@ -106,21 +106,31 @@ impl Drop for TransactionTimeout {
 }
 
 impl Drop for Session {
-    /// Temporary objects go with their session.
+    /// Whatever the session has comes to its end: its transaction, its temporary objects, and the locks
+    /// that outlive transactions.
     fn drop(&mut self) {
-        if self.catalog.temp_namespace().is_none() || std::thread::panicking() {
-            return;
-        }
         let backend = Arc::clone(self.backend());
         let _entered = backend.enter();
-        // What has ended the session is not to end this as well.
-        let pending =
-            [Interrupt::Cancel, Interrupt::Terminate, Interrupt::ConnectionLost, Interrupt::StatementTimeout];
-        pending.into_iter().for_each(|interrupt| backend.interrupts.clear(interrupt));
-        if let Err(error) = self.remove_temporary_objects() {
-            tracing::warn!("could not remove temporary objects: {}", error.message());
+        self.work = Work::Nothing;
+        self.copy_in = None;
+        self.ending = None;
+        self.roll_back();
+        if self.catalog.temp_namespace().is_some() && !std::thread::panicking() {
+            // What has ended the session is not to end this as well.
+            let pending = [
+                Interrupt::Cancel,
+                Interrupt::Terminate,
+                Interrupt::ConnectionLost,
+                Interrupt::StatementTimeout,
+            ];
+            pending.into_iter().for_each(|interrupt| backend.interrupts.clear(interrupt));
+            if let Err(error) = self.remove_temporary_objects() {
+                tracing::warn!("could not remove temporary objects: {}", error.message());
+                self.roll_back();
+            }
+            self.instance.cluster.buffers.discard_local(backend.number);
         }
-        self.instance.cluster.buffers.discard_local(backend.number);
+        self.instance.cluster.locks.release_all(backend.number);
     }
 }
 
@@ -350,7 +360,6 @@ impl Session {
 
     /// Drops the session's temporary objects in a transaction of its own.
     fn remove_temporary_objects(&mut self) -> Result<()> {
-        self.roll_back();
         self.in_transaction()?;
         self.with_command(kokkiri_command::remove_temporary_objects)?;
         self.begin_commit(None, false)?;
