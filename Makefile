@@ -46,9 +46,10 @@ test-isolation: build tools
 test-pgbench: build tools
 	integration-tests/run_pgbench.py --scale 1 10 --seconds 10
 
-# A seeded sweep of simulated crashes: SEEDS crash points.
+# Seeded sweeps of simulated crashes, below SQL and over it: SEEDS crash points each.
 test-crash:
 	KOKKIRI_CRASH_POINTS=$(SEEDS) $(CARGO) test --release -p kokkiri-recovery --test crash -- --nocapture
+	KOKKIRI_CRASH_POINTS=$(SEEDS) $(CARGO) test --release -p kokkiri-engine --test crash -- --nocapture
 
 # kill -9 under pgbench, ROUNDS times.
 test-kill: build tools

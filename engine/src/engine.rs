@@ -14,10 +14,10 @@ use kokkiri_command::PasswordVerifiers;
 use kokkiri_primitives::activity::{BackendType, Interrupt, Registration};
 use kokkiri_primitives::settings::{ServerSettings, Settings, SharedSettings, parameters};
 use kokkiri_primitives::{Error, Oid, Result, SqlState};
-use kokkiri_storage::Poison;
+use kokkiri_storage::{FileSystem, Poison};
 
 use crate::client::ConnectRequest;
-use crate::instance::Instance;
+use crate::instance::{Instance, file_system};
 
 /// How long the sessions of a poisoned instance have to end.
 const CRASH_PATIENCE: Duration = Duration::from_secs(60);
@@ -56,9 +56,24 @@ enum State {
     Failed,
 }
 
+/// Where the data directory's files are.
+enum Files {
+    Directory(PathBuf),
+    Given(Arc<dyn FileSystem>),
+}
+
+impl Files {
+    fn open(&self) -> Result<Arc<dyn FileSystem>> {
+        match self {
+            Files::Directory(path) => file_system(path),
+            Files::Given(files) => Ok(Arc::clone(files)),
+        }
+    }
+}
+
 /// One running data directory.
 pub struct Engine {
-    data_directory: PathBuf,
+    files: Files,
     settings: Arc<SharedSettings>,
     passwords: Arc<dyn PasswordVerifiers>,
     state: Mutex<State>,
@@ -74,8 +89,21 @@ impl Engine {
         settings: ServerSettings,
         passwords: Arc<dyn PasswordVerifiers>,
     ) -> Arc<Self> {
+        Self::on(Files::Directory(data_directory), settings, passwords)
+    }
+
+    /// The same on a file system whose root is the data directory.
+    pub fn on_file_system(
+        files: Arc<dyn FileSystem>,
+        settings: ServerSettings,
+        passwords: Arc<dyn PasswordVerifiers>,
+    ) -> Arc<Self> {
+        Self::on(Files::Given(files), settings, passwords)
+    }
+
+    fn on(files: Files, settings: ServerSettings, passwords: Arc<dyn PasswordVerifiers>) -> Arc<Self> {
         Arc::new_cyclic(|this| Self {
-            data_directory,
+            files,
             passwords,
             settings: Arc::new(SharedSettings::new(Arc::new(settings))),
             state: Mutex::new(State::Starting),
@@ -123,7 +151,7 @@ impl Engine {
                 engine.crashed(reason);
             }
         });
-        Instance::start(&self.data_directory, poison, &self.settings, &self.passwords)
+        Instance::start(&self.files.open()?, poison, &self.settings, &self.passwords)
     }
 
     fn lock(&self) -> MutexGuard<'_, State> {

@@ -48,7 +48,14 @@ impl Engine {
     /// # Errors
     /// If files can't be written.
     pub fn initialise(data_directory: &Path, options: &InitialiseOptions<'_>) -> Result<()> {
-        let fs = file_system(data_directory)?;
+        Self::initialise_on(&file_system(data_directory)?, options)
+    }
+
+    /// The same on a file system whose root is the data directory.
+    ///
+    /// # Errors
+    /// If files can't be written.
+    pub fn initialise_on(fs: &Arc<dyn FileSystem>, options: &InitialiseOptions<'_>) -> Result<()> {
         let mut settings = ServerSettings::new();
         // Nothing here needs to be durable before it is whole.
         set(&mut settings, "fsync", Value::Bool(false));
@@ -57,12 +64,12 @@ impl Engine {
         let identifier = new_system_identifier(std::process::id());
         let control = ControlFile::new(identifier, options.data_checksums, options.authentication_nonce);
         let poison = Poison::leak();
-        bootstrap_wal(&fs, poison, control.clone(), &wal_options(&settings, &control))?;
-        bootstrap::write_relation_maps(&*fs)?;
-        write_version(&*fs, &database_directory(RelFileLocator::DEFAULT_TABLESPACE, TEMPLATE1))?;
+        bootstrap_wal(fs, poison, control.clone(), &wal_options(&settings, &control))?;
+        bootstrap::write_relation_maps(&**fs)?;
+        write_version(&**fs, &database_directory(RelFileLocator::DEFAULT_TABLESPACE, TEMPLATE1))?;
 
         let settings = Arc::new(SharedSettings::new(Arc::new(settings)));
-        let assembly = Assembly::new(&fs, poison, &settings)?;
+        let assembly = Assembly::new(fs, poison, &settings)?;
         assembly.cluster.transactions.bootstrap()?;
         assembly.recover()?;
         fill(&assembly, &settings, options)?;
@@ -71,7 +78,7 @@ impl Engine {
         let _entered = registration.backend().enter();
         assembly.checkpoints.make(CheckpointRequest::SHUTDOWN, &mut |_| Ok(()))?;
         for database in [TEMPLATE0, POSTGRES] {
-            copy_database(&*fs, TEMPLATE1, database)?;
+            copy_database(&**fs, TEMPLATE1, database)?;
         }
         Ok(())
     }

@@ -148,12 +148,12 @@ impl Assembly {
 impl Instance {
     /// Starts a data directory: replays if it must, then starts the workers.
     pub(crate) fn start(
-        data_directory: &Path,
+        fs: &Arc<dyn FileSystem>,
         poison: &'static Poison,
         settings: &Arc<SharedSettings>,
         passwords: &Arc<dyn PasswordVerifiers>,
     ) -> Result<Arc<Self>> {
-        let assembly = Assembly::new(&file_system(data_directory)?, poison, settings)?;
+        let assembly = Assembly::new(fs, poison, settings)?;
         assembly.recover()?;
         assembly.into_instance(Arc::clone(passwords))
     }

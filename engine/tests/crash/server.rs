@@ -1,0 +1,252 @@
+//! An engine on a simulated disk, and its clients: statements in, rows of text out.
+
+use std::sync::{Arc, OnceLock};
+
+use kokkiri_engine::output::{self, OutputSettings};
+use kokkiri_engine::settings::{ServerSettings, Source, Stored, find};
+use kokkiri_engine::{
+    Batch, ConnectRequest, Engine, Error, Format, InitialiseOptions, NoPasswords, Progress, ResultColumn,
+    RowSink, Session, Severity,
+};
+use kokkiri_storage::file::{FileKind, FileSystem, OpenOptions};
+use kokkiri_storage::{Poison, SimulatedFileSystem};
+
+use crate::check::Check;
+
+const DIRECTORIES: [&str; 21] = [
+    "base/1",
+    "base/pgsql_tmp",
+    "global",
+    "pg_commit_ts",
+    "pg_dynshmem",
+    "pg_logical/mappings",
+    "pg_logical/snapshots",
+    "pg_multixact/members",
+    "pg_multixact/offsets",
+    "pg_notify",
+    "pg_replslot",
+    "pg_serial",
+    "pg_snapshots",
+    "pg_stat",
+    "pg_stat_tmp",
+    "pg_subtrans",
+    "pg_tblspc",
+    "pg_twophase",
+    "pg_wal/archive_status",
+    "pg_wal/summaries",
+    "pg_xact",
+];
+
+/// What is set so that one seed makes one run: workers do nothing of their own accord, and a statement
+/// that would have to wait for another session, which can't go on meanwhile, gives up at once.
+const SETTINGS: [(&str, &str); 12] = [
+    ("autovacuum", "off"),
+    ("bgwriter_delay", "10000"),
+    ("bgwriter_lru_maxpages", "0"),
+    ("checkpoint_timeout", "86400"),
+    ("lock_timeout", "1"),
+    ("log_checkpoints", "off"),
+    ("max_connections", "10"),
+    ("restart_after_crash", "off"),
+    ("wal_init_zero", "off"),
+    ("wal_recycle", "off"),
+    ("wal_writer_delay", "10000"),
+    ("max_wal_size", "1024"),
+];
+
+/// A data directory as initialised, durable as a whole.
+pub fn new_directory(seed: u64) -> SimulatedFileSystem {
+    static INITIALISED: OnceLock<SimulatedFileSystem> = OnceLock::new();
+    INITIALISED
+        .get_or_init(|| {
+            let disk = SimulatedFileSystem::new(1);
+            for directory in DIRECTORIES {
+                disk.create_directories(directory).expect("the disk is empty");
+            }
+            let version = disk.open("PG_VERSION", OpenOptions::CREATE).expect("the disk works");
+            version.write_all_at(b"18\n", 0).expect("the disk works");
+            let fs: Arc<dyn FileSystem> = Arc::new(disk.clone());
+            let options = InitialiseOptions {
+                superuser: "postgres",
+                superuser_password: None,
+                data_checksums: true,
+                authentication_nonce: [7; 32],
+            };
+            Engine::initialise_on(&fs, &options).expect("the disk works");
+            sync_everything(&disk, ".");
+            disk
+        })
+        .copy(seed)
+}
+
+fn sync_everything(disk: &SimulatedFileSystem, path: &str) {
+    for entry in disk.list(path).expect("readable") {
+        let inner = if path == "." { entry.name.clone() } else { format!("{path}/{}", entry.name) };
+        match entry.kind {
+            FileKind::Directory => sync_everything(disk, &inner),
+            _ => disk.open(&inner, OpenOptions::EXISTING).and_then(|file| file.sync_data()).expect("works"),
+        }
+    }
+    disk.sync_directory(path).expect("the disk works");
+}
+
+fn settings(frames: u32) -> ServerSettings {
+    let mut settings = Engine::default_settings();
+    let frames = frames.to_string();
+    for (name, text) in SETTINGS.into_iter().chain([("shared_buffers", frames.as_str())]) {
+        let (index, parameter) = find(name).unwrap_or_else(|| panic!("no setting {name}"));
+        let value = parameter.parse(text).unwrap_or_else(|_| panic!("{name} = {text}"));
+        settings.store(index, Stored { value, source: Source::CommandLine, file: None });
+    }
+    settings
+}
+
+/// An engine that runs on a simulated disk.
+pub struct Server {
+    pub disk: SimulatedFileSystem,
+    engine: Arc<Engine>,
+    poison: &'static Poison,
+}
+
+impl Server {
+    /// Starts the engine: replays what is to be replayed. `frames` is the size of its buffer pool.
+    pub fn start(disk: SimulatedFileSystem, frames: u32) -> Check<Self> {
+        let engine = Engine::on_file_system(Arc::new(disk.clone()), settings(frames), Arc::new(NoPasswords));
+        engine.start()?;
+        let poison = engine.instance()?.cluster.poison;
+        Ok(Self { disk, engine, poison })
+    }
+
+    pub fn connect(&self, database: &str) -> Check<Client> {
+        let request = ConnectRequest {
+            user: "postgres".to_owned(),
+            database: database.to_owned(),
+            ..ConnectRequest::default()
+        };
+        let session = self.engine.reserve_backend()?.connect(request)?;
+        Ok(Client { engine: Arc::clone(&self.engine), session })
+    }
+}
+
+impl Drop for Server {
+    /// Power fails: what is in memory is given up.
+    fn drop(&mut self) {
+        self.poison.trip("power has failed");
+        self.engine.wait_for_end();
+    }
+}
+
+/// What a statement has answered.
+#[derive(Debug, Default)]
+pub struct Answer {
+    pub rows: Vec<Vec<Option<Arc<str>>>>,
+    pub tag: String,
+}
+
+impl Answer {
+    /// The only value of the only row.
+    pub fn value(&self) -> &str {
+        match self.rows.as_slice() {
+            [row] => match row.as_slice() {
+                [Some(value)] => value,
+                other => panic!("not one value: {other:?}"),
+            },
+            rows => panic!("not one row but {}", rows.len()),
+        }
+    }
+}
+
+pub struct Client {
+    engine: Arc<Engine>,
+    session: Session,
+}
+
+impl Client {
+    pub fn query(&mut self, text: &str) -> Result<Answer, Error> {
+        self.copy(text, "")
+    }
+
+    /// Sends a statement, and `data` if it is a COPY FROM STDIN that asks for it. After an error the
+    /// session is ready for the next one.
+    pub fn copy(&mut self, text: &str, data: &str) -> Result<Answer, Error> {
+        let mut answer = Answer::default();
+        let backend = Arc::clone(self.session.backend());
+        let _entered = backend.enter();
+        match self.run(&Arc::from(text), data, &mut answer) {
+            Ok(()) => Ok(answer),
+            Err(error) => {
+                if error.severity() < Severity::Fatal {
+                    self.session.statement_failed()?;
+                }
+                Err(error)
+            }
+        }
+    }
+
+    fn run(&mut self, text: &Arc<str>, data: &str, answer: &mut Answer) -> Result<(), Error> {
+        self.session.begin_query(text)?;
+        let mut sent = false;
+        loop {
+            match self.session.run(answer)? {
+                Progress::Done => return Ok(()),
+                Progress::OutputFull => {}
+                Progress::Flush(lsn) => {
+                    let flushed = self.engine.instance()?.cluster.wal.flush(lsn);
+                    self.session.flushed(flushed)?;
+                }
+                Progress::CopyIn if sent => self.session.copy_done()?,
+                Progress::CopyIn => {
+                    self.session.copy_data(data.as_bytes())?;
+                    sent = true;
+                }
+            }
+        }
+    }
+}
+
+impl RowSink for Answer {
+    fn parameter_description(&mut self, _: &[u32]) {}
+    fn row_description(&mut self, _: &[ResultColumn], _: &[Format]) {}
+    fn no_data(&mut self) {}
+
+    fn rows(
+        &mut self,
+        batch: &Batch,
+        columns: &[ResultColumn],
+        _: &[Format],
+        settings: &OutputSettings,
+    ) -> Result<(), Error> {
+        for row in batch.selection.iter() {
+            let mut fields = Vec::with_capacity(columns.len());
+            for (column, vector) in columns.iter().zip(&batch.columns) {
+                let value = vector.get(row);
+                if value.is_null() {
+                    fields.push(None);
+                    continue;
+                }
+                let mut text = Vec::new();
+                output::text(column, value, settings, &mut text)?;
+                fields.push(Some(Arc::from(String::from_utf8_lossy(&text))));
+            }
+            self.rows.push(fields);
+        }
+        Ok(())
+    }
+
+    fn is_full(&self) -> bool {
+        false
+    }
+
+    fn command_complete(&mut self, tag: &str) {
+        tag.clone_into(&mut self.tag);
+    }
+
+    fn empty_query(&mut self) {}
+    fn portal_suspended(&mut self) {}
+    fn notice(&mut self, _: &Error, _: Option<&str>) {}
+    fn notification(&mut self, _: i32, _: &str, _: &str) {}
+    fn copy_in(&mut self, _: bool, _: usize) {}
+    fn copy_out(&mut self, _: bool, _: usize) {}
+    fn copy_data(&mut self, _: &[u8]) {}
+    fn copy_done(&mut self) {}
+}
