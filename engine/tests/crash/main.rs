@@ -5,6 +5,7 @@
 //! Environment:
 //!  * `KOKKIRI_CRASH_POINTS`: how many crash points in all.
 //!  * `KOKKIRI_CRASH_SEED`: try only this seed, as a failure's message says.
+//!  * `KOKKIRI_CRASH_TRACE`: show every statement, with the disk's operations before and after it.
 
 mod check;
 mod model;

@@ -124,7 +124,7 @@ impl Server {
             ..ConnectRequest::default()
         };
         let session = self.engine.reserve_backend()?.connect(request)?;
-        Ok(Client { engine: Arc::clone(&self.engine), session })
+        Ok(Client { engine: Arc::clone(&self.engine), session, disk: self.disk.clone() })
     }
 }
 
@@ -134,6 +134,12 @@ impl Drop for Server {
         self.poison.trip("power has failed");
         self.engine.wait_for_end();
     }
+}
+
+/// True if every statement is to be shown, with the disk's operations.
+fn is_traced() -> bool {
+    static TRACED: OnceLock<bool> = OnceLock::new();
+    *TRACED.get_or_init(|| std::env::var_os("KOKKIRI_CRASH_TRACE").is_some())
 }
 
 /// What a statement has answered.
@@ -159,6 +165,7 @@ impl Answer {
 pub struct Client {
     engine: Arc<Engine>,
     session: Session,
+    disk: SimulatedFileSystem,
 }
 
 impl Client {
@@ -172,7 +179,14 @@ impl Client {
         let mut answer = Answer::default();
         let backend = Arc::clone(self.session.backend());
         let _entered = backend.enter();
-        match self.run(&Arc::from(text), data, &mut answer) {
+        let before = self.disk.operations();
+        let outcome = self.run(&Arc::from(text), data, &mut answer);
+        if is_traced() {
+            let answered = outcome.as_ref().map_or_else(Error::message, |_| answer.tag.as_str());
+            let after = self.disk.operations();
+            println!("{} {before}-{after}: {text:.200}: {answered}", backend.number);
+        }
+        match outcome {
             Ok(()) => Ok(answer),
             Err(error) => {
                 if error.severity() < Severity::Fatal {

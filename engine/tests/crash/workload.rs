@@ -220,7 +220,9 @@ impl<'a> Workload<'a> {
             _ => known_files(&mut self.observer)
                 .map(|(files, databases)| (Arc::new(files), Arc::new(databases)))?,
         };
-        let synchronous = self.sessions[at].synchronous;
+        // A transaction that has only taken values from sequences may have written nothing.
+        let writes = changes.iter().any(|change| !matches!(change, Change::Taken(..)));
+        let synchronous = self.sessions[at].synchronous && writes;
         self.history.commits.push(Commit { before, after, synchronous, files, databases });
         self.history.states.push(self.committed.clone());
         Ok(())

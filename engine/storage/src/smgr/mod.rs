@@ -417,6 +417,9 @@ impl StorageManager {
 
     /// Removes a relation's files: `smgrdounlinkall`. The caller has dropped its buffers. During replay
     /// nothing needs to stay behind for the next checkpoint.
+    ///
+    /// That checkpoint makes it durable: it is the last that could delete the files again after a crash.
+    /// PostgreSQL leaves that to the file system.
     pub fn unlink(&self, rel: RelationFile, in_replay: bool) -> Result<()> {
         for fork in Fork::ALL {
             self.unlink_fork(rel, fork, in_replay)?;
@@ -433,10 +436,15 @@ impl StorageManager {
             let truncated = self.fs.open(&path, OpenOptions::EXISTING).and_then(|file| file.truncate(0));
             let outcome = match truncated {
                 Ok(()) if delayed && segment == 0 => {
+                    self.sync.register(SyncTag::File(path.clone()));
                     self.sync.register_unlink(path.clone());
                     Ok(())
                 }
-                Ok(()) => self.fs.remove(&path),
+                Ok(()) => self.fs.remove(&path).inspect(|()| {
+                    if rel.temp().is_none() {
+                        self.sync.register(SyncTag::Directory(parent(&path).to_owned()));
+                    }
+                }),
                 Err(error) => Err(error),
             };
             match outcome {
