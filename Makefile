@@ -9,7 +9,7 @@ CONNECTIONS ?= 5000
 CARGO ?= cargo
 VENV := .cache/venv
 
-.PHONY: run build test check unit test-sql test-server test-crash test-kill test-drivers test-isolation test-pgbench fuzz-sql test-wal test-full-disk test-witness-reads measure-connections witness tools bench conformance clean
+.PHONY: run build test check unit test-sql test-server test-crash test-kill test-drivers test-isolation test-pgbench fuzz fuzz-sql test-wal test-full-disk test-witness-reads measure-connections witness tools bench conformance clean
 
 run: build
 	./target/release/kokkiri serve -D $(DATA) -p $(PORT)
@@ -54,6 +54,12 @@ test-crash:
 # kill -9 under pgbench, ROUNDS times.
 test-kill: build tools
 	integration-tests/run_kill.py --rounds $(ROUNDS)
+
+# Bad input: every fuzz target for SECONDS, or from SEED on.
+fuzz: build tools
+	KOKKIRI_FUZZ_SECONDS=$(SECONDS) $(if $(SEED),KOKKIRI_FUZZ_SEED=$(SEED)) $(CARGO) test --workspace --test fuzz -- --nocapture
+	$(VENV)/bin/python integration-tests/fuzz_wire.py --seconds $(SECONDS) $(if $(SEED),--seed $(SEED))
+	$(VENV)/bin/python integration-tests/fuzz_queries.py --seconds $(SECONDS) $(if $(SEED),--seed $(SEED))
 
 # Random statements on PostgreSQL 18 and on Kokkiri, which must agree: SECONDS long, or from SEED on.
 fuzz-sql: build tools

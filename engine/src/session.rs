@@ -414,6 +414,11 @@ impl Session {
         Ok(())
     }
 
+    /// Hands out the notices of a statement that has failed: they come before its error.
+    pub fn send_failed_notices(&mut self, sink: &mut dyn RowSink, text: Option<&str>) {
+        self.send_notices(sink, text);
+    }
+
     /// Hands out warnings and notices that have come up.
     fn send_notices(&mut self, sink: &mut dyn RowSink, text: Option<&str>) {
         if let Some(transaction) = self.block.transaction_if_running() {

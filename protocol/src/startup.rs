@@ -49,12 +49,9 @@ pub fn decode(body: &[u8]) -> Result<Startup<'_>> {
     let mut reader = Reader::new(body);
     let code = reader.u32()?;
     match code {
-        SSL_REQUEST | GSSENC_REQUEST => {
-            if reader.remaining() != 0 {
-                return Err(Malformed::InvalidLength);
-            }
-            Ok(if code == SSL_REQUEST { Startup::Ssl } else { Startup::GssEncryption })
-        }
+        // What a longer packet has behind the code is left unread.
+        SSL_REQUEST => Ok(Startup::Ssl),
+        GSSENC_REQUEST => Ok(Startup::GssEncryption),
         CANCEL_REQUEST => {
             let pid = reader.i32().map_err(|_| cancel_length())?;
             let key = reader.rest();
@@ -99,7 +96,7 @@ mod tests {
     fn packets_are_told_apart() {
         assert_eq!(decode(&[0x04, 0xd2, 0x16, 0x2f]), Ok(Startup::Ssl));
         assert_eq!(decode(&[0x04, 0xd2, 0x16, 0x30]), Ok(Startup::GssEncryption));
-        assert_eq!(decode(&[0x04, 0xd2, 0x16, 0x2f, 0]), Err(Malformed::InvalidLength));
+        assert_eq!(decode(&[0x04, 0xd2, 0x16, 0x2f, 0]), Ok(Startup::Ssl));
         let cancel = [0x04, 0xd2, 0x16, 0x2e, 0, 0, 0, 7, 1, 2, 3, 4];
         assert_eq!(decode(&cancel), Ok(Startup::Cancel { pid: 7, key: &[1, 2, 3, 4] }));
         let version = ProtocolVersion { major: 3, minor: 0 };

@@ -83,7 +83,7 @@ async fn start(server: &Arc<Server>, stream: Stream, peer: Peer) -> Option<Conne
         Ok(Outcome::Client(client)) => client,
         Ok(Outcome::Nothing) => return None,
         Ok(Outcome::Refused(mut stream, error)) => {
-            refuse(&mut stream, &error).await;
+            refuse(&mut stream, Vec::new(), &error).await;
             return None;
         }
         Ok(Outcome::RefusedOutdated(mut stream, error)) => {
@@ -115,7 +115,8 @@ async fn start(server: &Arc<Server>, stream: Stream, peer: Peer) -> Option<Conne
             })
         }
         Err(Failure::Refused(error)) => {
-            refuse(&mut client.stream, &error).await;
+            let greeting = std::mem::take(&mut client.negotiation);
+            refuse(&mut client.stream, greeting, &error).await;
             None
         }
         Err(Failure::Gone) => None,
@@ -132,6 +133,13 @@ struct Opened {
 
 /// Everything between the startup packet and the first ReadyForQuery.
 async fn open(server: &Arc<Server>, client: &mut Client) -> std::result::Result<Opened, Failure> {
+    if client.request.user.is_empty() {
+        return Err(Error::fatal(
+            SqlState::INVALID_AUTHORIZATION_SPECIFICATION,
+            "no PostgreSQL user name specified in startup packet",
+        )
+        .into());
+    }
     if client.replication.is_some() {
         return Err(Error::not_supported("streaming replication").with_severity(Severity::Fatal).into());
     }
@@ -139,13 +147,14 @@ async fn open(server: &Arc<Server>, client: &mut Client) -> std::result::Result<
     let instance = Arc::clone(slot.instance());
     let credentials = slot.credentials(&client.request.user)?;
     authentication::authenticate(server, client, credentials.as_ref()).await?;
+    client.negotiation.authentication(&AuthenticationRequest::Ok);
     let mut request = std::mem::take(&mut client.request);
+    request.options = startup::split_options(&client.options)?;
     request.client_address = client.peer.address();
     request.tls = client.stream_tls_status();
     let session = slot.connect(request)?;
     let cancel_key = server.cancel_keys.issue(session.backend().pid, client.version.minor >= 2)?;
     let mut output = std::mem::take(&mut client.negotiation);
-    output.authentication(&AuthenticationRequest::Ok);
     for (name, value) in session.initial_reports() {
         output.parameter_status(name, &value);
     }
@@ -164,9 +173,9 @@ impl Client {
     }
 }
 
-async fn refuse(stream: &mut Stream, error: &Error) {
+/// Sends an error and hangs up. `output` is what the client is told before it.
+async fn refuse(stream: &mut Stream, mut output: Vec<u8>, error: &Error) {
     log::report(error, None);
-    let mut output = Vec::new();
     Sink::new(&mut output).error(error, None);
     hang_up(stream, &output).await;
 }
@@ -199,6 +208,12 @@ impl Connection {
                 Ok(Framing::Needs(more)) => {
                     self.flush().await?;
                     self.await_input(more).await?;
+                }
+                // The log's business alone: who sends such a length doesn't speak the protocol.
+                Err(malformed @ Malformed::InvalidLength) => {
+                    tracing::info!("{malformed}");
+                    self.flush().await?;
+                    return Err(Ended::ByError);
                 }
                 Err(malformed) => {
                     let error = Error::fatal(SqlState::PROTOCOL_VIOLATION, malformed.to_string());
@@ -242,6 +257,14 @@ impl Connection {
         if self.skip_until_sync && !matches!(frame.kind, b'S' | b'X') {
             return Ok(());
         }
+        // COPY data that comes after COPY has failed is forgotten unread.
+        if matches!(frame.kind, b'd' | b'c' | b'f') {
+            return Ok(());
+        }
+        if frame.kind == b'X' {
+            self.flush().await?;
+            return Err(Ended::ByClient);
+        }
         let message = match frontend::decode(frame) {
             Ok(message) => message,
             Err(malformed) => {
@@ -261,7 +284,6 @@ impl Connection {
             Message::Terminate => Err(Ended::ByClient),
             Message::Flush => self.flush().await,
             Message::Sync => self.sync().await,
-            // COPY data that comes after COPY has failed is read and forgotten.
             Message::CopyData(_) | Message::CopyDone | Message::CopyFail(_) => Ok(()),
             Message::FunctionCall(call) => self.function_call(&call).await,
             extended => match self.extended(extended).await {
@@ -359,7 +381,10 @@ impl Connection {
         match self.call(|session, _| session.call_function(&request)) {
             Ok(result) => {
                 self.output.function_call_response(result.as_deref());
-                self.sync().await
+                if let Err(error) = self.call(|session, _| session.begin_call_end()) {
+                    return self.failed(error, false).await;
+                }
+                self.finish().await
             }
             Err(error) => self.failed(error, false).await,
         }
@@ -368,6 +393,11 @@ impl Connection {
     async fn sync(&mut self) -> std::result::Result<(), Ended> {
         self.skip_until_sync = false;
         self.session.begin_sync();
+        self.finish().await
+    }
+
+    /// Lets what was begun come to its end, then is ready.
+    async fn finish(&mut self) -> std::result::Result<(), Ended> {
         match self.drive().await {
             Ok(()) => {
                 self.statement = None;
@@ -409,6 +439,7 @@ impl Connection {
     async fn copy_in(&mut self) -> std::result::Result<(), Failure> {
         loop {
             match frame::next_frame(&mut self.input, Phase::Copy) {
+                Ok(Framing::Complete(frame)) if matches!(frame.kind, b'H' | b'S') => {}
                 Ok(Framing::Complete(frame)) => {
                     let message = frontend::decode(&frame).map_err(|malformed| {
                         Error::new(SqlState::PROTOCOL_VIOLATION, malformed.to_string())
@@ -425,23 +456,33 @@ impl Connection {
                             let reason = String::from_utf8_lossy(reason).into_owned();
                             return Ok(self.call(|session, _| session.copy_fail(&reason))?);
                         }
-                        Message::Flush | Message::Sync => {}
                         _ => unreachable!("other types do not get through the framing"),
                     }
                 }
                 Ok(Framing::Needs(_)) => self.await_copy_data().await?,
                 Err(Malformed::UnknownType(kind)) => {
                     let unexpected = format!("unexpected message type 0x{kind:02X} during COPY from stdin");
-                    self.report(&Error::new(SqlState::PROTOCOL_VIOLATION, unexpected));
-                    // Nobody knows where the next message starts.
-                    let lost = "terminating connection because protocol synchronization was lost";
-                    return Err(Error::fatal(SqlState::PROTOCOL_VIOLATION, lost).into());
+                    return Err(self.lost_in_copy(SqlState::PROTOCOL_VIOLATION, &unexpected));
                 }
                 Err(malformed) => {
-                    return Err(Error::fatal(SqlState::PROTOCOL_VIOLATION, malformed.to_string()).into());
+                    tracing::info!("{malformed}");
+                    return Err(self.gone_in_copy());
                 }
             }
         }
+    }
+
+    /// The client hung up in the middle of a COPY; it may have closed its sending side alone.
+    fn gone_in_copy(&mut self) -> Failure {
+        let gone = "unexpected EOF on client connection with an open transaction";
+        self.lost_in_copy(SqlState::CONNECTION_FAILURE, gone)
+    }
+
+    /// Reports an error in the middle of a COPY behind which nobody knows where the next message starts.
+    fn lost_in_copy(&mut self, code: SqlState, message: &str) -> Failure {
+        self.report(&Error::new(code, message.to_owned()));
+        let lost = "terminating connection because protocol synchronization was lost";
+        Error::fatal(SqlState::PROTOCOL_VIOLATION, lost).into()
     }
 
     /// Waits for bytes from the client in the middle of a COPY, or for somebody to end it.
@@ -453,7 +494,7 @@ impl Connection {
             tokio::select! {
                 biased;
                 read = self.stream.read_buf(&mut self.input) => {
-                    return if read? == 0 { Err(Failure::Gone) } else { Ok(()) };
+                    return if read? == 0 { Err(self.gone_in_copy()) } else { Ok(()) };
                 }
                 () = backend.latch.notified() => {}
             }
@@ -495,6 +536,9 @@ impl Connection {
         if error.severity() >= Severity::Fatal {
             return self.fatal(&error).await;
         }
+        let statement = self.statement.take();
+        self.session.send_failed_notices(&mut Sink::new(&mut self.output), statement.as_deref());
+        self.statement = statement;
         self.report(&error);
         self.statement = None;
         if let Err(worse) = self.call(|session, _| session.statement_failed()) {

@@ -45,9 +45,11 @@ pub struct Client {
     pub peer: Peer,
     pub version: ProtocolVersion,
     pub request: ConnectRequest,
+    /// The `options` field; what is wrong in it is told behind the authentication.
+    pub options: String,
     /// `replication` was asked for.
     pub replication: Option<String>,
-    /// Sent as soon as authentication begins.
+    /// What the client is told with the next message.
     pub negotiation: Vec<u8>,
 }
 
@@ -110,20 +112,25 @@ pub async fn negotiate(server: &Arc<Server>, stream: Stream, peer: Peer) -> std:
                 server.cancel(pid, key);
                 return Ok(Outcome::Nothing);
             }
-            Ok(Startup::Session { version, .. }) if version.major < 3 => {
+            // Zero is no old protocol: the error has today's form.
+            Ok(Startup::Session { version, .. }) if version.major < 3 && version.number() != 0 => {
                 return Ok(Outcome::RefusedOutdated(stream, unsupported(version)));
             }
             Ok(Startup::Session { version, options }) => {
                 return Ok(match session(version, &options) {
-                    Ok((request, replication, negotiation)) => Outcome::Client(Box::new(Client {
-                        stream,
-                        input,
-                        peer,
-                        version: version.min(NEWEST_PROTOCOL),
-                        request,
-                        replication,
-                        negotiation,
-                    })),
+                    Ok(Asked { request, options, replication, negotiation }) => {
+                        let version = version.min(NEWEST_PROTOCOL);
+                        Outcome::Client(Box::new(Client {
+                            stream,
+                            input,
+                            peer,
+                            version,
+                            request,
+                            options,
+                            replication,
+                            negotiation,
+                        }))
+                    }
                     Err(error) => Outcome::Refused(stream, error),
                 });
             }
@@ -179,15 +186,22 @@ async fn handshake(tls: &tls::Tls, stream: Stream) -> std::io::Result<Stream> {
     }
 }
 
-type SessionRequest = (ConnectRequest, Option<String>, Vec<u8>);
+/// The options of a startup packet; the fields as in [`Client`].
+#[derive(Default)]
+struct Asked {
+    request: ConnectRequest,
+    options: String,
+    replication: Option<String>,
+    negotiation: Vec<u8>,
+}
 
 /// Reads the options of a startup packet.
-fn session(version: ProtocolVersion, options: &[(&[u8], &[u8])]) -> Result<SessionRequest> {
+fn session(version: ProtocolVersion, options: &[(&[u8], &[u8])]) -> Result<Asked> {
     if version.major != 3 {
         return Err(unsupported(version));
     }
-    let mut request = ConnectRequest::default();
-    let mut replication = None;
+    let mut asked = Asked::default();
+    let request = &mut asked.request;
     let mut unsupported = Vec::new();
     for (name, value) in options {
         let name = String::from_utf8_lossy(name).into_owned();
@@ -195,20 +209,13 @@ fn session(version: ProtocolVersion, options: &[(&[u8], &[u8])]) -> Result<Sessi
         match name.as_str() {
             "user" => request.user = value,
             "database" => request.database = value,
-            "options" => request.options = split_options(&value)?,
+            "options" => asked.options = value,
             "replication" => {
-                let is_off = matches!(value.to_ascii_lowercase().as_str(), "false" | "off" | "no" | "0");
-                replication = (!is_off).then_some(value);
+                asked.replication = wants_replication(&value)?.then_some(value);
             }
             _ if name.starts_with("_pq_.") => unsupported.push(name),
             _ => request.settings.push((name, value)),
         }
-    }
-    if request.user.is_empty() {
-        return Err(Error::fatal(
-            SqlState::INVALID_AUTHORIZATION_SPECIFICATION,
-            "no PostgreSQL user name specified in startup packet",
-        ));
     }
     if request.database.is_empty() {
         request.database = request.user.clone();
@@ -216,11 +223,27 @@ fn session(version: ProtocolVersion, options: &[(&[u8], &[u8])]) -> Result<Sessi
     for name in [&mut request.user, &mut request.database] {
         truncate_identifier(name);
     }
-    let mut negotiation = Vec::new();
     if version > NEWEST_PROTOCOL || !unsupported.is_empty() {
-        negotiation.negotiate_protocol_version(version.min(NEWEST_PROTOCOL).number(), &unsupported);
+        asked.negotiation.negotiate_protocol_version(version.min(NEWEST_PROTOCOL).number(), &unsupported);
     }
-    Ok((request, replication, negotiation))
+    Ok(asked)
+}
+
+/// The value of `replication`: a boolean, which may be shortened, or `database`.
+fn wants_replication(value: &str) -> Result<bool> {
+    let word = value.to_ascii_lowercase();
+    let is = |name: &str, at_least: usize| word.len() >= at_least && name.starts_with(&word);
+    if value == "database" || is("true", 1) || is("yes", 1) || is("on", 2) || word == "1" {
+        return Ok(true);
+    }
+    if is("false", 1) || is("no", 1) || is("off", 2) || word == "0" {
+        return Ok(false);
+    }
+    Err(Error::fatal(
+        SqlState::INVALID_PARAMETER_VALUE,
+        format!("invalid value for parameter \"replication\": \"{value}\""),
+    )
+    .hint("Valid values are: \"false\", 0, \"true\", 1, \"database\"."))
 }
 
 /// Names are at most 63 bytes.
@@ -234,7 +257,7 @@ fn truncate_identifier(name: &mut String) {
 
 /// `-c name=value` and `--name=value` words of the `options` field; a backslash quotes the next
 /// character.
-fn split_options(text: &str) -> Result<Vec<(String, String)>> {
+pub fn split_options(text: &str) -> Result<Vec<(String, String)>> {
     let mut words: Vec<String> = Vec::new();
     let mut word: Option<String> = None;
     let mut chars = text.chars();
@@ -308,16 +331,13 @@ mod tests {
     #[test]
     fn a_startup_packet_names_its_user() {
         let version = ProtocolVersion { major: 3, minor: 2 };
-        let (request, replication, negotiation) =
-            session(version, &[(b"user", b"ann"), (b"TimeZone", b"UTC")]).expect("valid");
-        assert_eq!((request.user.as_str(), request.database.as_str()), ("ann", "ann"));
-        assert!(replication.is_none() && negotiation.is_empty());
-        assert_eq!(
-            session(version, &[]).err().map(|e| e.sqlstate().as_str().to_owned()),
-            Some("28000".to_owned())
-        );
+        let asked = session(version, &[(b"user", b"ann"), (b"TimeZone", b"UTC")]).expect("valid");
+        assert_eq!((asked.request.user.as_str(), asked.request.database.as_str()), ("ann", "ann"));
+        assert!(asked.replication.is_none() && asked.negotiation.is_empty());
+        assert!(session(version, &[(b"replication", b"o")]).is_err());
+        assert!(session(version, &[(b"replication", b"TR")]).expect("valid").replication.is_some());
         let newer = ProtocolVersion { major: 3, minor: 9 };
-        let (_, _, negotiation) = session(newer, &[(b"user", b"a"), (b"_pq_.x", b"1")]).expect("negotiable");
-        assert_eq!(negotiation[0], b'v');
+        let asked = session(newer, &[(b"user", b"a"), (b"_pq_.x", b"1")]).expect("negotiable");
+        assert_eq!(asked.negotiation[0], b'v');
     }
 }

@@ -67,6 +67,7 @@ impl Block {
 
     pub fn client_state(&self) -> TransactionState {
         match &self.state {
+            State::Implicit(_) if self.implicit_is_shared => TransactionState::InBlock,
             State::Idle | State::Implicit(_) => TransactionState::Idle,
             State::Explicit(_) => TransactionState::InBlock,
             State::Failed(_) => TransactionState::Failed,
@@ -85,6 +86,12 @@ impl Block {
         matches!(self.state, State::Implicit(_))
     }
 
+    /// True while an implicit transaction is that of messages up to Sync, of which some have been executed:
+    /// `XACT_FLAGS_PIPELINING`.
+    pub fn is_pipelined(&self) -> bool {
+        self.is_implicit() && self.implicit_is_shared
+    }
+
     /// Notes that the implicit transaction, if that is what runs, is not that of one statement alone.
     pub fn share_implicit(&mut self) {
         self.implicit_is_shared = self.is_implicit();
@@ -93,7 +100,7 @@ impl Block {
     /// True for whatever a statement that needs a transaction of its own can't run in, and one that only
     /// makes sense within one can: `IsTransactionBlock`.
     pub fn is_block(&self) -> bool {
-        self.is_explicit() || (self.is_implicit() && self.implicit_is_shared)
+        self.is_explicit() || self.is_pipelined()
     }
 
     /// The running transaction.

@@ -51,10 +51,10 @@ impl Session {
             args: constants.collect(),
             location: Location::UNKNOWN,
         })))?;
-        let format = Format::from_code(request.result_format)?;
         if result == Value::Null {
             return Ok(None);
         }
+        let format = Format::from_code(request.result_format)?;
         let mut bytes = Vec::new();
         match format {
             Format::Text => {

@@ -12,6 +12,7 @@ use kokkiri_functions::system::text_form;
 use kokkiri_parse::tree::{RawStatement, Statement};
 use kokkiri_primitives::{Error, Oid, Result, SqlState, error};
 use kokkiri_types::Value;
+use kokkiri_types::builtin::oid;
 use kokkiri_types::io::{self, IoSettings};
 
 use super::plan_cache::{Analyzed, Source};
@@ -30,11 +31,6 @@ impl Session {
         self.statement_begins(text);
         if name.is_empty() {
             self.statements.remove("");
-        } else if self.statements.contains_key(name) {
-            return Err(Error::new(
-                SqlState::DUPLICATE_PREPARED_STATEMENT,
-                format!("prepared statement \"{name}\" already exists"),
-            ));
         }
         let mut notices = Vec::new();
         let parsed = kokkiri_parse::parse_with_notices(text, &mut notices);
@@ -51,6 +47,12 @@ impl Session {
             Some(raw) => self.prepare(Arc::new(raw), Arc::clone(text), types)?,
             None => Source::new(Arc::clone(text), None, types),
         };
+        if self.statements.contains_key(name) {
+            return Err(Error::new(
+                SqlState::DUPLICATE_PREPARED_STATEMENT,
+                format!("prepared statement \"{name}\" already exists"),
+            ));
+        }
         self.statements.insert(name.to_owned(), source);
         self.statement_ends();
         Ok(())
@@ -64,6 +66,16 @@ impl Session {
         types: Vec<Oid>,
     ) -> Result<Source> {
         self.check_not_failed(&raw.statement)?;
+        if !statement::is_query(&raw.statement) {
+            // Nothing in it can tell what type a parameter has.
+            if let Some(index) = types.iter().position(|known| !known.is_valid() || *known == oid::UNKNOWN) {
+                let number = index + 1;
+                return Err(error!(
+                    INDETERMINATE_DATATYPE,
+                    "could not determine data type of parameter ${number}"
+                ));
+            }
+        }
         if matches!(raw.statement, Statement::Transaction(_)) {
             return Ok(Source::new(text, Some(raw), types));
         }
@@ -240,6 +252,10 @@ pub(super) fn parameter_value(
         Format::Text => {
             let text = std::str::from_utf8(bytes)
                 .map_err(|invalid| crate::client::invalid_encoding(bytes, invalid.valid_up_to()))?;
+            // Zero is valid UTF-8, but in no encoding of a database a character.
+            if let Some(zero) = text.find('\0') {
+                return Err(crate::client::invalid_encoding(bytes, zero));
+            }
             text_form::input_text(view, type_oid, -1, text, settings)
         }
     }

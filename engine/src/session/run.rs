@@ -14,8 +14,8 @@ use kokkiri_execute::execution::Execution;
 use kokkiri_execute::tuple_store::TupleStore;
 use kokkiri_functions::system::text_form;
 use kokkiri_parse::tree::{RawStatement, Statement};
-use kokkiri_primitives::Result;
 use kokkiri_primitives::settings::parameters;
+use kokkiri_primitives::{Result, error};
 use kokkiri_transaction::Snapshot;
 use kokkiri_types::io::IoSettings;
 use kokkiri_types::{BATCH_ROWS, Batch, PhysicalType, Value};
@@ -45,6 +45,8 @@ pub struct QueryWork {
     empty: bool,
     /// It had several statements, which share an implicit transaction.
     several: bool,
+    /// What was pipelined before it goes on in its implicit transaction, up to Sync.
+    pipelined: bool,
     running: Option<Portal>,
 }
 
@@ -72,10 +74,12 @@ impl Session {
         let parsed = kokkiri_parse::parse_with_notices(text, &mut notices);
         self.notices.extend(notices);
         let statements = VecDeque::from(parsed?);
+        let several = statements.len() > 1;
         self.work = Work::Query(Box::new(QueryWork {
             text: Arc::clone(text),
             empty: statements.is_empty(),
-            several: statements.len() > 1,
+            several,
+            pipelined: self.block.is_pipelined() && !several,
             statements,
             running: None,
         }));
@@ -95,6 +99,15 @@ impl Session {
     /// Begins what a Sync does: the end of an implicit transaction.
     pub fn begin_sync(&mut self) {
         self.work = Work::Sync;
+    }
+
+    /// Begins what ends a function call: as a Sync, unless the call is part of a pipeline.
+    pub fn begin_call_end(&mut self) -> Result<()> {
+        if self.block.is_pipelined() {
+            return self.command_ends();
+        }
+        self.begin_sync();
+        Ok(())
     }
 
     /// Works on what was begun until it is done or the connection must do something first.
@@ -129,6 +142,9 @@ impl Session {
                     self.statement_ends();
                     if self.block.is_implicit() {
                         self.begin_commit(None, false)?;
+                    } else if !self.block.is_block() {
+                        // Of statements that need no transaction there may be portals all the same.
+                        self.close_portals();
                     }
                 }
             }
@@ -168,7 +184,7 @@ impl Session {
             Ran::Complete(tag) => {
                 drop(portal);
                 let last = query.statements.is_empty();
-                if last && self.block.is_implicit() {
+                if last && self.block.is_implicit() && !query.pipelined {
                     self.begin_commit(Some(tag), false)?;
                 } else {
                     self.command_ends()?;
@@ -237,6 +253,9 @@ impl Session {
         sink: &mut dyn RowSink,
     ) -> Result<Option<Progress>> {
         let Some(mut portal) = self.portals.remove(&name) else { return Err(unknown_portal(&name)) };
+        if portal.finished && portal.columns.is_none() && !matches!(portal.runs, Runs::Empty) {
+            return Err(error!(OBJECT_NOT_IN_PREREQUISITE_STATE, "portal \"{name}\" cannot be run"));
+        }
         let before = portal.rows;
         let ran = self.run_portal(&mut portal, limit, sink);
         let given = portal.rows - before;
@@ -249,6 +268,7 @@ impl Session {
             }
             Ran::Suspended => {
                 self.portals.insert(name, portal);
+                self.block.share_implicit();
                 sink.portal_suspended();
             }
             Ran::Complete(tag) => {
