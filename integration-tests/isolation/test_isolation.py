@@ -806,6 +806,75 @@ case("vacuum_keeps_what_a_snapshot_needs", """
     s1 rows (1, 10)
 """)
 
+case("a_schema_is_dropped_after_what_is_being_made_in_it", """
+    s1: create schema made
+    s1: begin
+    s1: create table made.a (a int)
+    s2: drop schema made
+    s1: commit
+    s2: drop schema made cascade
+""", """
+    s1 CREATE SCHEMA
+    s1 BEGIN
+    s1 CREATE TABLE
+    s2 waits
+    s1 COMMIT
+    s2 error 2BP01
+    s2 DROP SCHEMA
+""")
+
+case("nothing_is_made_in_a_schema_that_is_being_dropped", """
+    s1: create schema made
+    s1: begin
+    s1: drop schema made
+    s2: create table made.a (a int)
+    s3: alter table t set schema made
+    s1: commit
+""", """
+    s1 CREATE SCHEMA
+    s1 BEGIN
+    s1 DROP SCHEMA
+    s2 waits
+    s3 waits
+    s1 COMMIT
+    s2 error 3F000
+    s3 error 3F000
+""")
+
+case("a_role_is_dropped_after_what_is_being_granted_to_it", """
+    s1: create role granted
+    s1: begin
+    s1: grant select on t to granted
+    s2: drop role granted
+    s1: commit
+    s1: revoke all on t from granted
+    s2: drop role granted
+""", """
+    s1 CREATE ROLE
+    s1 BEGIN
+    s1 GRANT
+    s2 waits
+    s1 COMMIT
+    s2 error 2BP01
+    s1 REVOKE
+    s2 DROP ROLE
+""")
+
+case("nothing_is_granted_to_a_role_that_is_being_dropped", """
+    s1: create role granted
+    s1: begin
+    s1: drop role granted
+    s2: grant select on t to granted
+    s1: commit
+""", """
+    s1 CREATE ROLE
+    s1 BEGIN
+    s1 DROP ROLE
+    s2 waits
+    s1 COMMIT
+    s2 error 42704
+""")
+
 
 @pytest.mark.parametrize("name", CASES)
 def test_isolation(name, connect):

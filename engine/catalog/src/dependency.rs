@@ -123,10 +123,20 @@ pub fn record_owner(view: &CatalogView<'_>, object: ObjectAddress, owner: Oid) -
     record_role(view, object, owner, b'o')
 }
 
-/// Records that an ACL or the like names a role: `SHARED_DEPENDENCY_ACL` and its kin.
+/// Records that an ACL or the like names a role: `SHARED_DEPENDENCY_ACL` and its kin. The role can't be
+/// dropped before the transaction has ended.
+///
+/// # Errors
+/// 42704 if somebody has just dropped it.
 pub fn record_role(view: &CatalogView<'_>, object: ObjectAddress, role: Oid, deptype: u8) -> Result<()> {
-    if ObjectAddress::new(class::ROLE, role).is_pinned() {
+    let address = ObjectAddress::new(class::ROLE, role);
+    if address.is_pinned() {
         return Ok(());
+    }
+    lock_object(view, address, LockMode::AccessShare)?;
+    if view.role(role)?.is_none() {
+        let message = format!("role {role} was concurrently dropped");
+        return Err(Error::new(SqlState::UNDEFINED_OBJECT, message));
     }
     view.insert_row(PgShdepend {
         dbid: database_of(view, object),

@@ -6,6 +6,7 @@
 use std::sync::Arc;
 
 use kokkiri_access::relation::{Persistence, RelationKind};
+use kokkiri_catalog::dependency::{self, ObjectAddress, class};
 use kokkiri_catalog::entries::RelationEntry;
 use kokkiri_catalog::rows::PgConstraint;
 use kokkiri_catalog::view::LockedRelation;
@@ -85,11 +86,11 @@ fn resolve_creation(
 ) -> Result<(Oid, Persistence)> {
     let view = context.view;
     check_database(context, name)?;
-    let namespace = match (temporary.valid(), &name.schema) {
-        (Some(temporary), _) => temporary,
-        (None, Some(schema)) => view.namespace_for_lookup(schema)?.unwrap_or(Oid::INVALID),
-        (None, None) => view.creation_namespace()?,
-    };
+    let namespace = lock_namespace(context, || match (temporary.valid(), &name.schema) {
+        (Some(temporary), _) => Ok(temporary),
+        (None, Some(schema)) => Ok(view.namespace_for_lookup(schema)?.unwrap_or(Oid::INVALID)),
+        (None, None) => view.creation_namespace(),
+    })?;
     let entry = view
         .namespace(namespace)?
         .ok_or_else(|| Error::internal(format!("cache lookup failed for namespace {namespace}")))?;
@@ -126,6 +127,24 @@ fn resolve_creation(
         .detail("System catalog modifications are currently disallowed."));
     }
     Ok((namespace, persistence))
+}
+
+/// Locks the schema that a name leads to, so that nobody drops it before the transaction has ended; looks
+/// again afterwards, as it may have gone meanwhile. An invalid oid is for none.
+/// `RangeVarGetAndLockCreationNamespace`.
+pub fn lock_namespace(context: &CommandContext<'_>, look: impl Fn() -> Result<Oid>) -> Result<Oid> {
+    let mut namespace = look()?;
+    while namespace.is_valid() {
+        let address = ObjectAddress::new(class::NAMESPACE, namespace);
+        dependency::lock_object(&context.view, address, LockMode::AccessShare)?;
+        let again = look()?;
+        if again == namespace {
+            return Ok(namespace);
+        }
+        dependency::unlock_object(&context.view, address, LockMode::AccessShare);
+        namespace = again;
+    }
+    Ok(namespace)
 }
 
 fn check_database(context: &CommandContext<'_>, name: &RangeVar) -> Result<()> {

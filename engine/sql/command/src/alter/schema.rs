@@ -63,11 +63,9 @@ pub fn execute(
 
 /// The schema to move to, in which the role may create.
 fn target(context: &CommandContext<'_>, schema: &str) -> Result<Oid> {
-    let oid = context.view.namespace_for_lookup(schema)?;
-    let found = match oid {
-        Some(oid) => context.view.namespace(oid)?,
-        None => None,
-    };
+    let look = || Ok(context.view.namespace_for_lookup(schema)?.unwrap_or(Oid::INVALID));
+    let oid = name::lock_namespace(context, look)?;
+    let found = context.view.namespace(oid)?;
     let found = found.ok_or_else(|| error!(INVALID_SCHEMA_NAME, "schema \"{schema}\" does not exist"))?;
     context.view.check_schema_create(&found)?;
     Ok(found.oid)
