@@ -83,8 +83,9 @@ fn numbers(client: &mut Client, text: &str) -> Check<BTreeSet<u32>> {
 
 /// The relation files and the databases that users have made, as the catalogs tell now.
 pub fn known_files(client: &mut Client) -> Check<(BTreeSet<u32>, BTreeSet<u32>)> {
-    let files =
-        format!("select relfilenode from pg_class where oid >= {FIRST_USER_OID} and relfilenode <> 0");
+    let files = format!(
+        "select relfilenode from pg_class where oid >= {FIRST_USER_OID} and relfilenode <> 0 and relpersistence <> 't'"
+    );
     let databases = format!("select oid from pg_database where oid >= {FIRST_USER_OID}");
     Ok((numbers(client, &files)?, numbers(client, &databases)?))
 }
@@ -116,10 +117,14 @@ fn prefer(client: &mut Client, indexes: bool) -> Check {
 pub fn read_state(client: &mut Client) -> Check<State> {
     prefer(client, false)?;
     let from_user = format!("oid >= {FIRST_USER_OID}");
-    let of_tables =
-        format!("join pg_namespace n on n.oid = c.relnamespace where c.relkind = 'r' and c.{from_user}");
+    let of_tables = format!(
+        "join pg_namespace n on n.oid = c.relnamespace where c.relkind = 'r' and c.relpersistence <> 't' and c.{from_user}"
+    );
     let mut state = State {
-        schemas: names(client, &format!("select nspname from pg_namespace where {from_user}"))?,
+        schemas: names(
+            client,
+            &format!("select nspname from pg_namespace where {from_user} and nspname !~ '^pg_'"),
+        )?,
         roles: names(client, &format!("select rolname from pg_roles where {from_user}"))?,
         databases: names(
             client,
@@ -276,7 +281,7 @@ fn check_files(server: &Server, client: &mut Client, known: &(BTreeSet<u32>, BTr
     let disk = &server.disk;
     let answer = client.query(
         "select oid, pg_relation_filepath(oid), relpersistence from pg_class \
-         where relkind in ('r', 'i', 't', 'S', 'm')",
+         where relkind in ('r', 'i', 't', 'S', 'm') and relpersistence <> 't'",
     )?;
     let there = |path: &str| disk.exists(path).expect("the disk works");
     for row in texts(&answer) {

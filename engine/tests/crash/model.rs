@@ -10,6 +10,8 @@ pub type Row = Vec<Option<Arc<str>>>;
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Kind {
     Int,
+    /// What an [`Kind::Int`] can be turned into: every row is written anew.
+    Big,
     /// Short enough for an index.
     Short,
     /// May be long enough for TOAST.
@@ -20,13 +22,14 @@ impl Kind {
     pub fn sql(self) -> &'static str {
         match self {
             Kind::Int => "integer",
+            Kind::Big => "bigint",
             Kind::Short => "character varying(60)",
             Kind::Long => "text",
         }
     }
 
     pub fn named(sql: &str) -> Option<Self> {
-        [Kind::Int, Kind::Short, Kind::Long].into_iter().find(|kind| kind.sql() == sql)
+        [Kind::Int, Kind::Big, Kind::Short, Kind::Long].into_iter().find(|kind| kind.sql() == sql)
     }
 }
 
@@ -36,7 +39,7 @@ pub struct Column {
     pub kind: Kind,
 }
 
-/// A table with a primary key `id bigint`, by which its rows are known.
+/// A table whose first column is `id bigint`, by which its rows are known.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Table {
     /// After `id`.
@@ -68,6 +71,7 @@ pub enum Change {
     AddColumn(String, Column, Option<Arc<str>>),
     DropColumn(String, String),
     RenameColumn(String, String, String),
+    Retype(String, String, Kind),
     AddIndex(String, String, String),
     DropIndex(String, String),
     AddConstraint(String, String),
@@ -152,6 +156,11 @@ impl State {
                 let at = table.position(&from);
                 table.columns[at].name.clone_from(&to);
                 table.indexes.values_mut().filter(|of| **of == from).for_each(|of| to.clone_into(of));
+            }
+            Change::Retype(name, column, kind) => {
+                let table = self.table(&name);
+                let at = table.position(&column);
+                table.columns[at].kind = kind;
             }
             Change::AddIndex(name, index, column) => {
                 self.table(&name).indexes.insert(index, column);

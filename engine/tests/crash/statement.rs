@@ -191,7 +191,7 @@ impl Generator {
             .columns
             .iter()
             .map(|column| match column.kind {
-                Kind::Int => ", g % 11",
+                Kind::Int | Kind::Big => ", g % 11",
                 Kind::Short => ", 'series number ' || g",
                 Kind::Long => ", repeat('long ', (g % 7 * 10)::int)",
             })
@@ -199,7 +199,7 @@ impl Generator {
         let last = first + count - 1;
         let changes = (first..=last).map(|g| {
             let value = |column: &Column| match column.kind {
-                Kind::Int => (g % 11).to_string(),
+                Kind::Int | Kind::Big => (g % 11).to_string(),
                 Kind::Short => format!("series number {g}"),
                 Kind::Long => "long ".repeat((g % 7 * 10) as usize),
             };
@@ -235,6 +235,33 @@ impl Generator {
         Statement::new(text, vec![Change::CreateTable(name, table)])
     }
 
+    /// A copy, without what hangs on the table.
+    fn create_table_as(
+        &mut self,
+        random: &mut Random,
+        state: &State,
+        from: &str,
+        table: &Table,
+    ) -> Statement {
+        let name = format!("{}.{}", schema(random, state), self.name("t"));
+        let copy = Table { columns: table.columns.clone(), ..Table::default() };
+        let mut changes = vec![Change::CreateTable(name.clone(), copy)];
+        changes.extend(table.rows.iter().map(|(id, row)| Change::Put(name.clone(), *id, row.clone())));
+        let text = format!("create table {name} as select * from {from}");
+        Statement { then: Then::Count(table.rows.len()), ..Statement::new(text, changes) }
+    }
+
+    /// A table that is its session's alone, and that a crash must take away as if it had never been.
+    fn temporary_table(&mut self, random: &mut Random, state: &State) -> Statement {
+        let name = self.name("temporary");
+        let ending = ["drop", "delete rows", "preserve rows"][random.below(3)];
+        let text = match random.choose(state.tables.keys()) {
+            Some(from) => format!("create temp table {name} on commit {ending} as select * from {from}"),
+            None => format!("create temp table {name} (a integer primary key, b text) on commit {ending}"),
+        };
+        Statement::new(text, Vec::new())
+    }
+
     fn column(&mut self, random: &mut Random) -> Column {
         let kind = [Kind::Int, Kind::Short, Kind::Long][random.below(3)];
         Column { name: self.name("c"), kind }
@@ -244,9 +271,13 @@ impl Generator {
     fn definition(&mut self, random: &mut Random, state: &State) -> Statement {
         let room = state.tables.len() < TABLES_MAX;
         if room && (state.tables.is_empty() || random.once_in(4)) {
-            return self.create_table(random, state);
+            return match random.choose(state.tables.iter()).filter(|_| random.once_in(4)) {
+                Some((name, table)) => self.create_table_as(random, state, name, table),
+                None => self.create_table(random, state),
+            };
         }
-        match random.below(12) {
+        match random.below(13) {
+            12 => self.temporary_table(random, state),
             0 => self.create_sequence(random, state),
             1 | 2 => self.of_schemas_and_roles(random, state),
             3 if !room => drop_something(random, state),
@@ -284,11 +315,11 @@ impl Generator {
 
     fn alter(&mut self, random: &mut Random, state: &State, name: &str) -> Statement {
         let table = &state.tables[name];
-        let (schema, _) = name.split_once('.').expect("a qualified name");
+        let (schema, local) = name.split_once('.').expect("a qualified name");
         let one = |change| vec![change];
         let column = random.choose(table.columns.iter()).cloned();
         let role = random.choose(state.roles.iter()).cloned();
-        match (random.below(14), column, role) {
+        match (random.below(15), column, role) {
             (0 | 1, ..) if table.columns.len() < 6 => {
                 let column = self.column(random);
                 let default = if random.once_in(2) { value(random, column.kind) } else { None };
@@ -307,6 +338,15 @@ impl Generator {
                 let to = self.name("c");
                 let text = format!("alter table {name} rename column {} to {to}", column.name);
                 Statement::new(text, one(Change::RenameColumn(name.to_owned(), column.name, to)))
+            }
+            (13, Some(column), _) if column.kind == Kind::Int => {
+                let text = format!("alter table {name} alter column {} type bigint", column.name);
+                Statement::new(text, one(Change::Retype(name.to_owned(), column.name, Kind::Big)))
+            }
+            (4, ..) if random.once_in(2) && !state.schemas.is_empty() => {
+                let schema = self::schema(random, state);
+                let text = format!("alter table {name} set schema {schema}");
+                Statement::new(text, one(Change::RenameTable(name.to_owned(), format!("{schema}.{local}"))))
             }
             (4, ..) => {
                 let to = self.name("t");
@@ -399,7 +439,7 @@ fn value(random: &mut Random, kind: Kind) -> Option<Arc<str>> {
         return None;
     }
     Some(match kind {
-        Kind::Int => Arc::from((random.below(50) as i64 - 10).to_string()),
+        Kind::Int | Kind::Big => Arc::from((random.below(50) as i64 - 10).to_string()),
         Kind::Short => Arc::from(letters(random, 40)),
         Kind::Long if random.once_in(4) => Arc::from(letters(random, LONG_MAX)),
         Kind::Long if random.once_in(4) => {
