@@ -3,6 +3,9 @@
 
     run_kill.py [--witness] [--rounds N] [--seconds N] [--clients N]
 
+Rounds take turns in what else is under way: CREATE INDEX, VACUUM, CREATE DATABASE, COPY (kill_aims.py), and and in most
+rounds the server is killed again while it recovers.
+
 In every round, while `pgbench -c 8` runs, two recording clients commit numbered rows and note each one that the server
 has acknowledged. Every process of the server is killed at a random moment. After the restart
   - accounts, tellers and branches have the same sum of balances, and the history says the same,
@@ -21,6 +24,7 @@ import threading
 import time
 
 from drivers import wire
+from kill_aims import AIMS
 from run_pgbench import sums
 from servers import postgresql_bin, server_class
 
@@ -74,13 +78,14 @@ class Round:
         if not holds:
             self.problems.append(text)
 
-    def work_and_kill(self, clients, seconds, first):
+    def work_and_kill(self, clients, seconds, first, aim):
         bench = subprocess.Popen([os.path.join(postgresql_bin(), "pgbench"), "-n", "-c", str(clients), "-j", "2", "-T", "600", "-M",
                                   random.choice(["simple", "prepared"])],
                                  env=self.server.environment(), stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True)
         recorders = [Recorder(self.server.port, first + i) for i in range(2)]
         for recorder in recorders:
             recorder.start()
+        aim.begin()
         pause = random.uniform(0.3, 1) * seconds
         if random.random() < 0.5:
             time.sleep(pause / 2)
@@ -93,12 +98,20 @@ class Round:
         output, _ = bench.communicate(timeout=60)
         for recorder in recorders:
             recorder.join(60)
+        aim.join(60)
         wrong = [line for line in output.splitlines() if "ERROR" in line]
         self.expect(not wrong, f"pgbench saw {wrong[:3]}")
         return recorders
 
-    def check(self, recorders):
+    def kill_in_recovery(self):
+        """Starts and kills at once, or after a moment: somewhere between the first read and the first client."""
+        self.server.start_without_waiting()
+        time.sleep(random.choice([0.02, 0.1, 0.4]) * random.random())
+        self.server.kill_all()
+
+    def check(self, recorders, aim):
         server = self.server
+        self.problems.extend(aim.problems())
         accounts, tellers, branches, history = sums(server)
         self.expect(accounts == tellers == branches == history, f"balances: accounts {accounts}, tellers {tellers}, branches {branches}, history {history}")
         for recorder in recorders:
@@ -154,14 +167,17 @@ def main():
         server.query("create table recorded (id bigint primary key, filler text)")
         for number in range(options.rounds):
             this = Round(server)
-            recorders = this.work_and_kill(options.clients, options.seconds, number * 2)
+            aim = AIMS[number % len(AIMS)](server)
+            recorders = this.work_and_kill(options.clients, options.seconds, number * 2, aim)
+            for _ in range(random.choice([0, 1, 1, 3])):
+                this.kill_in_recovery()
             started = time.monotonic()
             server.start()
             recovery = time.monotonic() - started
-            this.check(recorders)
+            this.check(recorders, aim)
             this.read_log()
             count = sum(len(r.acknowledged or ()) for r in recorders)
-            print(f"round {number + 1}: {'ok' if not this.problems else 'FAILED: ' + '; '.join(this.problems)}"
+            print(f"round {number + 1}, {type(aim).__name__}: {'ok' if not this.problems else 'FAILED: ' + '; '.join(this.problems)}"
                   f" ({count} recorded commits, up again in {recovery:.2f} s)", flush=True)
             passed, failed = passed + (not this.problems), failed + bool(this.problems)
         server.stop()

@@ -71,6 +71,7 @@ class Server:
         self.settings = list(settings)
         self.log_path = os.path.join(self.directory, "server.log")
         self.process = None
+        self.waits = True
         self.user = {}
 
     def environment(self):
@@ -97,7 +98,21 @@ class Server:
         with open(self.log_path, "a") as log:
             self.process = subprocess.Popen(command, stdout=log, stderr=subprocess.STDOUT,
                                             stdin=subprocess.DEVNULL, **options)
-        self.wait_until_ready()
+        if self.waits:
+            self.wait_until_ready()
+
+    def start_without_waiting(self):
+        """Starts; whoever calls sees for himself how far it comes."""
+        self.waits = False
+        try:
+            self.start()
+        finally:
+            self.waits = True
+
+    @staticmethod
+    def program(name):
+        """Path of one of PostgreSQL's programs."""
+        return os.path.join(postgresql_bin(), name)
 
     def stop(self, how=signal.SIGINT, seconds=60):
         """Stop by signal: SIGTERM smart, SIGINT fast, SIGQUIT immediate, SIGKILL a crash."""
