@@ -66,6 +66,11 @@ select region, count(*) as n from sales group by region having n > 1;
 select upper(distinct product) from sales;
 insert into goods values (max(1), 'x', 'y');
 
+-- Aggregates are the same if their arguments are, bit by bit.
+select sum('NaN'::float8), max('NaN'::float8), sum('NaN'::float8) from generate_series(1, 2);
+select sum('0'::float8) as zero, sum('-0'::float8) as minus_zero;
+select g * 'NaN'::float8 as never, count(*) from generate_series(1, 2) g group by g * 'NaN'::float8;
+
 -- The same by sorting and by hashing.
 set enable_hashagg = off;
 select product, count(*), sum(units) from sales group by product order by product;

@@ -110,7 +110,7 @@ impl fmt::Debug for Bytes {
 }
 
 /// One value, owned. Equality is that of the bits, not of the type: use [`crate::compare`] for SQL's.
-#[derive(Clone, Debug, PartialEq, Default)]
+#[derive(Clone, Debug, Default)]
 pub enum Value {
     #[default]
     Null,
@@ -126,8 +126,8 @@ pub enum Value {
     Bytes(Bytes),
 }
 
-/// One value, borrowed.
-#[derive(Clone, Copy, Debug, PartialEq, Default)]
+/// One value, borrowed. Equality is that of the bits.
+#[derive(Clone, Copy, Debug, Default)]
 pub enum ValueRef<'a> {
     #[default]
     Null,
@@ -141,6 +141,32 @@ pub enum ValueRef<'a> {
     Fixed16([u8; 16]),
     Tid(ItemPointer),
     Bytes(&'a [u8]),
+}
+
+impl PartialEq for Value {
+    fn eq(&self, other: &Self) -> bool {
+        self.as_ref() == other.as_ref()
+    }
+}
+
+/// A constant is the same as itself even if it is NaN, and zero is not minus zero: `datumIsEqual`.
+impl PartialEq for ValueRef<'_> {
+    fn eq(&self, other: &Self) -> bool {
+        match (*self, *other) {
+            (ValueRef::Null, ValueRef::Null) => true,
+            (ValueRef::Bool(one), ValueRef::Bool(other)) => one == other,
+            (ValueRef::Char(one), ValueRef::Char(other)) => one == other,
+            (ValueRef::Int16(one), ValueRef::Int16(other)) => one == other,
+            (ValueRef::Int32(one), ValueRef::Int32(other)) => one == other,
+            (ValueRef::Int64(one), ValueRef::Int64(other)) => one == other,
+            (ValueRef::Float32(one), ValueRef::Float32(other)) => one.to_bits() == other.to_bits(),
+            (ValueRef::Float64(one), ValueRef::Float64(other)) => one.to_bits() == other.to_bits(),
+            (ValueRef::Fixed16(one), ValueRef::Fixed16(other)) => one == other,
+            (ValueRef::Tid(one), ValueRef::Tid(other)) => one == other,
+            (ValueRef::Bytes(one), ValueRef::Bytes(other)) => one == other,
+            _ => false,
+        }
+    }
 }
 
 impl Value {
