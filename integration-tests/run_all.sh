@@ -50,9 +50,10 @@ stage full_disk "$python" integration-tests/run_full_disk.py
 stage witness_reads "$python" integration-tests/run_witness_reads.py
 stage wal "$python" integration-tests/compare_wal.py --small
 stage crash env KOKKIRI_CRASH_POINTS="${SEEDS:-2000}" cargo test --quiet -p kokkiri-recovery --test crash -- --nocapture
-stage fuzz env KOKKIRI_FUZZ_SECONDS=2 cargo test --quiet --workspace --test fuzz
-stage fuzz_wire "$python" integration-tests/fuzz_wire.py --seconds 8
-stage fuzz_queries "$python" integration-tests/fuzz_queries.py --seconds 10
+seed=${SEED:-1}
+stage fuzz env KOKKIRI_FUZZ_SECONDS=2 KOKKIRI_FUZZ_SEED="$seed" cargo test --quiet --workspace --test fuzz
+stage fuzz_wire "$python" integration-tests/fuzz_wire.py --seconds 8 --seed "$seed"
+stage fuzz_queries "$python" integration-tests/fuzz_queries.py --seconds 10 --seed "$seed"
 
 echo
 echo "failures, by stage:"

@@ -356,6 +356,7 @@ impl Session {
             if left == Some(0) {
                 return Ok(Ran::Suspended);
             }
+            kokkiri_primitives::activity::check_for_interrupts()?;
             let demand = left.map_or(BATCH_ROWS, |left| left.min(BATCH_ROWS as u64) as usize);
             let Some(batch) = running.execution.next(&environment, demand)? else { break };
             if let Some(columns) = &portal.columns {

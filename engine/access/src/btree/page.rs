@@ -247,7 +247,11 @@ pub trait BtreePage {
     /// When a deleted page was: nobody who could have seen a link to it may be running when it is reused.
     fn safe_xid(&self) -> Option<FullTransactionId>;
     fn set_deleted(&mut self, safe_xid: FullTransactionId);
-    /// `_bt_checkpage`: errors unless this is an initialised page with a B-tree special area.
+    /// True if a sibling is the page itself: whoever followed the link with the page locked would wait for
+    /// himself.
+    fn links_to(&self, block: BlockNumber) -> bool;
+    /// `_bt_checkpage`: errors unless this is an initialised page with a B-tree special area. Stricter than
+    /// PostgreSQL about links.
     fn check(&self, index: &str, block: BlockNumber) -> Result<()>;
 }
 
@@ -310,10 +314,15 @@ impl BtreePage for Page {
         self.set_upper(SPECIAL_START);
     }
 
+    fn links_to(&self, block: BlockNumber) -> bool {
+        let Opaque { prev, next, .. } = self.opaque();
+        block != METAPAGE && (prev == Some(block) || next == Some(block))
+    }
+
     fn check(&self, index: &str, block: BlockNumber) -> Result<()> {
         let problem = if self.is_new() {
             "unexpected zero page"
-        } else if self.special_offset() != SPECIAL_START {
+        } else if self.special_offset() != SPECIAL_START || self.links_to(block) {
             "corrupted page"
         } else {
             return Ok(());

@@ -10,6 +10,7 @@
 //! parent gets the new downlink; if that fails, the page is marked as incompletely split and the next
 //! insertion that comes along finishes it.
 
+use kokkiri_primitives::activity::check_for_interrupts;
 use kokkiri_primitives::{
     BlockNumber, Fork, FullTransactionId, ItemPointer, OffsetNumber, ProcNumber, Result, TransactionId, error,
 };
@@ -218,7 +219,8 @@ impl<'a> Tree<'a> {
         let mut stack = Stack::new();
         loop {
             guard = self.move_right(key, guard)?;
-            if guard.opaque().is_leaf() {
+            let opaque = guard.opaque();
+            if opaque.is_leaf() {
                 return Ok(Some((stack, guard)));
             }
             let entry = StackEntry { block: guard.block(), offset: key.find(&guard)? };
@@ -226,7 +228,18 @@ impl<'a> Tree<'a> {
             stack.push(entry);
             drop(guard);
             guard = self.read(child)?;
+            self.check_level(&guard, opaque.level)?;
         }
+    }
+
+    /// A child must be one level below its parent: a descent that follows damaged links would not end.
+    fn check_level(&self, child: &PageReadGuard, parent: u32) -> Result<()> {
+        if child.opaque().level.checked_add(1) == Some(parent) {
+            return Ok(());
+        }
+        let (name, block) = (self.name(), child.block());
+        Err(error!(INDEX_CORRUPTED, "index \"{name}\" contains corrupted page at block {block}")
+            .hint("Please REINDEX it."))
     }
 
     /// `_bt_moveright` for readers, who take incomplete splits as they are.
@@ -239,6 +252,7 @@ impl<'a> Tree<'a> {
             }
             let next = opaque.next.ok_or_else(|| self.fell_off())?;
             drop(guard);
+            check_for_interrupts()?;
             guard = self.read(next)?;
         }
     }
@@ -256,6 +270,7 @@ impl<'a> Tree<'a> {
             while opaque.is_ignored() || (rightmost && !opaque.is_rightmost()) {
                 let next = opaque.next.ok_or_else(|| self.fell_off())?;
                 drop(guard);
+                check_for_interrupts()?;
                 guard = self.read(next)?;
                 opaque = guard.opaque();
             }
@@ -273,6 +288,7 @@ impl<'a> Tree<'a> {
             let child = guard.tuple(offset)?.downlink();
             drop(guard);
             guard = self.read(child)?;
+            self.check_level(&guard, opaque.level)?;
         }
     }
 

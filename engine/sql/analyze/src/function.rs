@@ -410,6 +410,7 @@ impl Analyzer<'_> {
     /// True if the actual types of polymorphic parameters agree.
     pub fn polymorphics_agree(&self, inputs: &[Oid], declared: &[Oid]) -> Result<bool> {
         let mut element = Oid::INVALID;
+        let mut compatible = Vec::new();
         for (input, declared) in inputs.iter().zip(declared) {
             if *input == oid::UNKNOWN {
                 continue;
@@ -424,12 +425,27 @@ impl Analyzer<'_> {
                         None => return Ok(false),
                     }
                 }
+                oid::ANYCOMPATIBLE | oid::ANYCOMPATIBLENONARRAY => {
+                    compatible.push(*input);
+                    continue;
+                }
+                oid::ANYCOMPATIBLEARRAY => {
+                    let entry = self.catalog.type_entry(self.catalog.base_type(*input)?)?;
+                    compatible.extend(entry.array_element());
+                    continue;
+                }
                 _ => continue,
             };
             if element.is_valid() && element != candidate {
                 return Ok(false);
             }
             element = candidate;
+        }
+        let common = self.common_of_types(&compatible)?;
+        for input in compatible {
+            if !self.can_coerce(input, common, CoercionContext::Implicit)? {
+                return Ok(false);
+            }
         }
         Ok(true)
     }
