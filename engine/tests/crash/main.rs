@@ -21,7 +21,7 @@ use std::time::Instant;
 
 use sweep::{Points, Sweep};
 
-const DEFAULT_POINTS: u64 = 20;
+const DEFAULT_POINTS: u64 = 40;
 /// A sweep that has found this many failures ends.
 const FAILURES_MAX: usize = 5;
 
