@@ -17,6 +17,7 @@ pub mod ids;
 pub mod memory;
 pub mod pglz;
 pub mod settings;
+pub mod sort;
 pub mod sqlstate;
 pub mod stack;
 

@@ -6,7 +6,7 @@
 
 use std::cmp::Ordering;
 
-use kokkiri_primitives::Oid;
+use kokkiri_primitives::{Oid, Result, sort};
 use kokkiri_types::Value;
 
 use crate::column::{ColumnStatistics, Correlation, Histogram, MostCommon};
@@ -40,10 +40,16 @@ struct Track {
 }
 
 /// Computes what ANALYZE stores about a column; `None` for an empty sample.
-pub fn compute(sample: &ColumnSample<'_>, order: Option<&ColumnOrder<'_>>) -> Option<ColumnStatistics> {
+///
+/// # Errors
+/// An interrupt.
+pub fn compute(
+    sample: &ColumnSample<'_>,
+    order: Option<&ColumnOrder<'_>>,
+) -> Result<Option<ColumnStatistics>> {
     let rows = sample.values.len();
     if rows == 0 {
-        return None;
+        return Ok(None);
     }
     let mut nulls = 0;
     let mut too_wide = 0;
@@ -71,19 +77,19 @@ pub fn compute(sample: &ColumnSample<'_>, order: Option<&ColumnOrder<'_>>) -> Op
         ..ColumnStatistics::default()
     };
     if nulls == rows {
-        return Some(statistics);
+        return Ok(Some(statistics));
     }
     if sample.fixed_width.is_none() {
         statistics.width = (width as f64 / (rows - nulls) as f64) as i32;
     }
-    let Some(order) = order else { return Some(statistics) };
+    let Some(order) = order else { return Ok(Some(statistics)) };
     if values.is_empty() {
         // Everything is too wide: assume that it is unique.
         statistics.distinct = -(1.0 - statistics.null_fraction);
-        return Some(statistics);
+        return Ok(Some(statistics));
     }
-    describe_sorted(sample, order, values, too_wide, &mut statistics);
-    Some(statistics)
+    describe_sorted(sample, order, values, too_wide, &mut statistics)?;
+    Ok(Some(statistics))
 }
 
 fn stored_width(length: usize, fixed: Option<i32>) -> usize {
@@ -97,10 +103,10 @@ fn describe_sorted(
     mut values: Vec<(&Value, usize)>,
     too_wide: usize,
     statistics: &mut ColumnStatistics,
-) {
+) -> Result<()> {
     let rows = sample.values.len();
     let not_null = values.len() + too_wide;
-    values.sort_by(|a, b| (order.compare)(a.0, b.0).then(a.1.cmp(&b.1)));
+    sort::sort_by(&mut values, |a, b| (order.compare)(a.0, b.0).then(a.1.cmp(&b.1)))?;
     let mut distinct = 0;
     let mut multiple = 0;
     let mut tracks: Vec<Track> = Vec::new();
@@ -135,6 +141,7 @@ fn describe_sorted(
     }
     statistics.correlation = correlation(&values, order);
     statistics.histogram = histogram(sample, order, values, tracks, distinct);
+    Ok(())
 }
 
 /// Distinct values of the whole table: all of those seen if each was seen more than once, a ratio if all
@@ -260,7 +267,7 @@ mod tests {
         let order =
             ColumnOrder { compare: &compare, equality: Oid(96), less_than: Oid(97), collation: Oid(0) };
         let sample = ColumnSample { values, fixed_width: Some(4), total_rows, target: 100 };
-        compute(&sample, Some(&order)).expect("rows were given")
+        compute(&sample, Some(&order)).expect("nobody interrupts").expect("rows were given")
     }
 
     #[test]

@@ -16,7 +16,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU32, Ordering as Atomic};
 
 use kokkiri_primitives::activity::check_for_interrupts;
-use kokkiri_primitives::{Error, ItemPointer, Result, error};
+use kokkiri_primitives::{Error, ItemPointer, Result, error, sort};
 use kokkiri_storage::{File, FileSystem, OpenOptions};
 use kokkiri_types::{Value, ValueRef};
 
@@ -107,14 +107,14 @@ impl Spool {
         let Self { shape, arena, entries, .. } = self;
         // A comparison can't return an error; none is expected, as the tuples were just formed.
         let mut failure = None;
-        entries.sort_unstable_by(|a, b| {
+        sort::sort_by(entries, |a, b| {
             a.prefix.cmp(&b.prefix).then_with(|| {
                 compare(shape, bytes_of(arena, a), bytes_of(arena, b)).unwrap_or_else(|error| {
                     failure.get_or_insert(error);
                     Ordering::Equal
                 })
             })
-        });
+        })?;
         failure.map_or(Ok(()), Err)
     }
 

@@ -158,7 +158,9 @@ impl Node {
         Self { plan_id, operator, parameters, instrumentation: None }
     }
 
+    /// [`Operator::next`]. Every loop over an input comes through here, and looks for interrupts here.
     pub fn next(&mut self, context: &mut Context<'_>, demand: usize, out: &mut Batch) -> Result<()> {
+        check_for_interrupts()?;
         let demand = demand.min(BATCH_ROWS);
         let Some(instrumentation) = &mut self.instrumentation else {
             return self.operator.next(context, demand, out);
@@ -214,7 +216,6 @@ impl Input {
     /// Makes sure that there is a row at `position`; false at the end.
     pub fn fill(&mut self, node: &mut Node, context: &mut Context<'_>, demand: usize) -> Result<bool> {
         while !self.ended && self.position >= self.batch.len() {
-            check_for_interrupts()?;
             node.next(context, demand, &mut self.batch)?;
             self.position = 0;
             self.ended = self.batch.is_empty();

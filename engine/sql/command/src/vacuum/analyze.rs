@@ -169,21 +169,21 @@ fn describe(
         Some(class) => context.view.opclass(class)?,
         None => None,
     };
-    let Some(class) = order else { return Ok(compute(&sample, None)) };
+    let Some(class) = order else { return compute(&sample, None) };
     let operator =
         |strategy| context.view.family_operator(class.family, class.input_type, class.input_type, strategy);
     let (Some(less_than), Some(equality)) = (operator(LESS)?, operator(EQUAL)?) else {
-        return Ok(compute(&sample, None));
+        return compute(&sample, None);
     };
     let Ok(compare) = comparator(attribute.type_oid, attribute.collation) else {
-        return Ok(compute(&sample, None));
+        return compute(&sample, None);
     };
     let compare = |a: &Value, b: &Value| -> Ordering {
         let (a, b): (ValueRef<'_>, ValueRef<'_>) = (a.as_ref(), b.as_ref());
         compare(a, b)
     };
     let order = ColumnOrder { compare: &compare, equality, less_than, collation: attribute.collation };
-    Ok(compute(&sample, Some(&order)))
+    compute(&sample, Some(&order))
 }
 
 /// One slot of a row of pg_statistic.

@@ -11,7 +11,7 @@ use std::collections::HashMap;
 use kokkiri_functions::AggregateStates;
 use kokkiri_plan::plan::AggStrategy;
 use kokkiri_primitives::activity::check_for_interrupts;
-use kokkiri_primitives::{Oid, Result};
+use kokkiri_primitives::{Oid, Result, sort};
 use kokkiri_types::compare::Comparator;
 use kokkiri_types::hash::hash_column;
 use kokkiri_types::{BATCH_ROWS, Batch, Column, PhysicalType, Selection};
@@ -169,7 +169,6 @@ impl Aggregate {
         self.calls.iter_mut().for_each(|call| call.states.resize(1));
         let mut batch = std::mem::take(&mut self.input_batch);
         loop {
-            check_for_interrupts()?;
             self.input.next(context, BATCH_ROWS, &mut batch)?;
             if batch.is_empty() {
                 break;
@@ -237,7 +236,6 @@ impl Aggregate {
         let limit = context.hash_mem();
         let mut batch = std::mem::take(&mut self.input_batch);
         loop {
-            check_for_interrupts()?;
             self.input.next(context, BATCH_ROWS, &mut batch)?;
             if batch.is_empty() {
                 break;
@@ -433,7 +431,7 @@ impl OrderedInput {
                 .find(|order| *order != Ordering::Equal)
                 .unwrap_or(Ordering::Equal)
         };
-        order.sort_by(|a, b| compare(*a, *b));
+        sort::sort_by(&mut order, |a, b| compare(*a, *b))?;
         if self.distinct {
             order.dedup_by(|a, b| compare(*a, *b) == Ordering::Equal);
         }

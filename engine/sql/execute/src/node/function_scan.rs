@@ -1,6 +1,7 @@
 //! Function and VALUES scans, and scans of subqueries.
 
 use kokkiri_functions::{SetFunction, SetRows};
+use kokkiri_primitives::activity::check_for_interrupts;
 use kokkiri_primitives::{Oid, Result};
 use kokkiri_types::{BATCH_ROWS, Batch, PhysicalType, Value, ValueRef};
 
@@ -80,6 +81,7 @@ impl Operator for FunctionScan {
             self.start(context)?;
         }
         while !self.ended {
+            check_for_interrupts()?;
             if self.fill(context, demand)? == 0 {
                 self.ended = true;
                 return Ok(());

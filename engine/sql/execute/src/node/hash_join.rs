@@ -138,7 +138,6 @@ impl HashJoin {
         let limit = context.hash_mem();
         let mut batch = Batch::default();
         loop {
-            check_for_interrupts()?;
             self.inner.next(context, BATCH_ROWS, &mut batch)?;
             if batch.is_empty() {
                 break;
@@ -210,7 +209,6 @@ impl HashJoin {
     fn partition_outer(&mut self, context: &mut Context<'_>) -> Result<()> {
         let mut batch = Batch::default();
         loop {
-            check_for_interrupts()?;
             self.outer.next(context, BATCH_ROWS, &mut batch)?;
             if batch.is_empty() {
                 break;

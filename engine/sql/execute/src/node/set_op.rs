@@ -99,7 +99,6 @@ impl SetOp {
         let mut hashes = Vec::new();
         for from_left in [true, false] {
             loop {
-                check_for_interrupts()?;
                 let node = if from_left { &mut self.left } else { &mut self.right };
                 node.next(context, BATCH_ROWS, &mut batch)?;
                 if batch.is_empty() {

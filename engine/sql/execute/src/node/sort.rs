@@ -7,7 +7,7 @@
 use std::cmp::Ordering;
 
 use kokkiri_primitives::activity::check_for_interrupts;
-use kokkiri_primitives::{Oid, Result};
+use kokkiri_primitives::{Oid, Result, sort};
 use kokkiri_types::compare::{self, Comparator};
 use kokkiri_types::{BATCH_ROWS, Batch, Column, PhysicalType, ValueRef};
 
@@ -115,19 +115,20 @@ impl Sort {
         (if key.descending { !prefix } else { prefix }).clamp(1, u64::MAX - 1)
     }
 
-    fn sort_store(&mut self) {
+    fn sort_store(&mut self) -> Result<()> {
         let mut bytes = Vec::new();
         self.order.clear();
         for row in 0..self.store.len() {
+            if row % BATCH_ROWS == 0 {
+                check_for_interrupts()?;
+            }
             let prefix = self.prefix(row, &mut bytes);
             self.order.push(Entry { prefix, row: row as u32 });
         }
         let mut order = std::mem::take(&mut self.order);
-        let already = order.windows(2).all(|pair| self.entry_order(&pair[0], &pair[1]) != Ordering::Greater);
-        if !already {
-            order.sort_by(|a, b| self.entry_order(a, b));
-        }
+        sort::sort_by(&mut order, |a, b| self.entry_order(a, b))?;
         self.order = order;
+        Ok(())
     }
 
     fn entry_order(&self, a: &Entry, b: &Entry) -> Ordering {
@@ -136,7 +137,7 @@ impl Sort {
 
     /// Writes what is in memory as a sorted run.
     fn write_run(&mut self, context: &Context<'_>) -> Result<()> {
-        self.sort_store();
+        self.sort_store()?;
         let mut file = SpillFile::create(context.transaction.cluster())?;
         for entry in &self.order {
             let (columns, row) = self.store.row(entry.row as usize);
@@ -156,7 +157,6 @@ impl Sort {
         let mut peak = 0;
         let mut discarded = false;
         loop {
-            check_for_interrupts()?;
             self.input.next(context, BATCH_ROWS, &mut batch)?;
             if batch.is_empty() {
                 break;
@@ -165,7 +165,7 @@ impl Sort {
             peak = peak.max(self.store.bytes());
             match self.bound {
                 Some(bound) if self.store.len() > bound * 2 + BATCH_ROWS => {
-                    self.keep_smallest(bound);
+                    self.keep_smallest(bound)?;
                     discarded = true;
                 }
                 _ if self.store.bytes() > work_mem => self.write_run(context)?,
@@ -173,7 +173,7 @@ impl Sort {
             }
         }
         if self.runs.is_empty() {
-            self.sort_store();
+            self.sort_store()?;
             if let Some(bound) = self.bound {
                 discarded |= self.order.len() > bound;
                 self.order.truncate(bound);
@@ -202,8 +202,8 @@ impl Sort {
     }
 
     /// Drops all but the first `bound` rows in order.
-    fn keep_smallest(&mut self, bound: usize) {
-        self.sort_store();
+    fn keep_smallest(&mut self, bound: usize) -> Result<()> {
+        self.sort_store()?;
         let mut kept = RowStore::new(self.types.iter().copied());
         for entry in self.order.iter().take(bound) {
             let (columns, row) = self.store.row(entry.row as usize);
@@ -211,6 +211,7 @@ impl Sort {
         }
         self.store = kept;
         self.order.clear();
+        Ok(())
     }
 
     fn advance(&mut self, at: usize) -> Result<()> {
