@@ -16,7 +16,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use bytes::BytesMut;
-use kokkiri_engine::activity::{Backend, Interrupt};
+use kokkiri_engine::activity::{Backend, Interrupt, WaitEvent, WaitEventGuard};
 use kokkiri_engine::{
     BindRequest, Error, FunctionCallRequest, Instance, Lsn, Progress, Result, Session, Severity, SqlState,
     TransactionState,
@@ -44,6 +44,9 @@ const INPUT_ROOM: usize = 1024;
 const INPUT_BUFFER: usize = 4 * INPUT_ROOM;
 /// Buffers of an idle connection are no larger than this, bytes.
 const IDLE_BUFFER_MAX: usize = 8 * 1024;
+
+static CLIENT_READ: WaitEvent = WaitEvent::new("Client", "ClientRead");
+static CLIENT_WRITE: WaitEvent = WaitEvent::new("Client", "ClientWrite");
 
 /// Why the loop ends without an error of its own.
 #[derive(Debug)]
@@ -233,6 +236,7 @@ impl Connection {
             if let Some(error) = self.session.idle_interrupt() {
                 return self.fatal(&error).await;
             }
+            let _shown = WaitEventGuard::of(Arc::clone(&self.backend), &CLIENT_READ);
             let idle = self.session.idle_timeout();
             let backend = Arc::clone(&self.backend);
             tokio::select! {
@@ -488,6 +492,7 @@ impl Connection {
     /// Waits for bytes from the client in the middle of a COPY, or for somebody to end it.
     async fn await_copy_data(&mut self) -> std::result::Result<(), Failure> {
         let backend = Arc::clone(&self.backend);
+        let _shown = WaitEventGuard::of(Arc::clone(&backend), &CLIENT_READ);
         loop {
             backend.latch.reset();
             self.call(|session, _| session.check_for_interrupts())?;
@@ -586,6 +591,7 @@ impl Connection {
             return Ok(());
         }
         let backend = Arc::clone(&self.backend);
+        let _shown = WaitEventGuard::of(Arc::clone(&backend), &CLIENT_WRITE);
         let terminated = async {
             loop {
                 let ends = [Interrupt::Terminate, Interrupt::CrashRestart];
