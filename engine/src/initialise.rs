@@ -121,6 +121,7 @@ fn fill(assembly: &Assembly, settings: &SharedSettings, options: &InitialiseOpti
     work(&|view| bootstrap::fill(view, &BootstrapOptions { superuser: options.superuser }))?;
     session_settings.set_base("allow_system_table_mods", "on", Source::Override)?;
     cluster.transactions.making_initial_catalogs(true);
+    work(&crate::function_defaults::store)?;
     work(&crate::system_views::create)?;
     cluster.transactions.making_initial_catalogs(false);
     work(&name_databases)?;

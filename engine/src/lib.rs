@@ -7,6 +7,7 @@
 mod admission;
 pub mod client;
 pub mod engine;
+mod function_defaults;
 mod initialise;
 mod instance;
 mod session;

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use kokkiri_catalog::entries::{ArgumentMode, FunctionEntry, FunctionKind};
 use kokkiri_parse::tree as raw;
 use kokkiri_parse::{AtLocation, Location};
-use kokkiri_primitives::{Oid, Result, error};
+use kokkiri_primitives::{Error, Oid, Result, error};
 use kokkiri_types::builtin::oid;
 
 use crate::catalog::category;
@@ -365,7 +365,8 @@ impl Analyzer<'_> {
         order: &[Option<usize>],
     ) -> Result<(Vec<Expression>, Vec<Oid>)> {
         let broken = || error!(INTERNAL_ERROR, "function {} lacks its stored defaults", function.name);
-        let stored = function.defaults.as_deref().ok_or_else(broken)?;
+        let unbuilt = || Error::not_supported(format!("default arguments of function {}", function.name));
+        let stored = function.defaults.as_deref().ok_or_else(unbuilt)?;
         let defaults: Vec<Expression> = crate::stored::read(stored)?;
         let first = function.arguments.len() - defaults.len();
         let default_of = |parameter: usize| {
