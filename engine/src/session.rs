@@ -254,6 +254,11 @@ impl Session {
                 status.state_change = Some(self.statement_start);
             }
         }
+        self.start_statement_timeout();
+    }
+
+    /// Lets statement_timeout run from now on, unless it does already.
+    fn start_statement_timeout(&mut self) {
         let limit = self.settings.get(parameters::STATEMENT_TIMEOUT);
         if limit > 0 && self.timeout.is_none() {
             let backend = Arc::clone(self.backend());

@@ -166,6 +166,8 @@ impl Session {
             Some(portal) => portal,
             None => {
                 let Some(raw) = query.statements.pop_front() else { return Ok(None) };
+                // Each statement has the whole time.
+                self.start_statement_timeout();
                 let portal = self.open_simple(Arc::new(raw), query)?;
                 if let Some(columns) = &portal.columns {
                     sink.row_description(columns, &portal.formats);
@@ -198,9 +200,7 @@ impl Session {
             }
         }
         self.send_notices(sink, Some(&text));
-        if query.statements.is_empty() {
-            self.statement_ends();
-        }
+        self.statement_ends();
         Ok(None)
     }
 
