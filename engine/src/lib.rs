@@ -28,6 +28,9 @@ pub fn limit_stack_depth(setting_kb: usize) {
     kokkiri_primitives::stack::set_limit(setting_kb * 1024, setting_kb);
 }
 
+/// The most that a session may set max_stack_depth to, kilobytes.
+pub const STACK_DEPTH_MAX_KB: usize = kokkiri_primitives::stack::SETTING_MAX_KB;
+
 pub use kokkiri_command::{NoPasswords, PasswordVerifiers};
 pub use kokkiri_primitives::{Error, Lsn, Oid, Result, Severity, SqlState, clock, settings};
 pub use kokkiri_types::Batch;

@@ -248,6 +248,7 @@ impl Session {
         {
             let mut status = self.backend().status();
             status.query = Arc::clone(text);
+            status.application_name = self.settings.get(parameters::APPLICATION_NAME);
             status.query_start = Some(self.statement_start);
             if status.state != BackendState::Active {
                 status.state = BackendState::Active;
@@ -354,6 +355,8 @@ impl Session {
             TransactionState::Failed => BackendState::IdleInTransactionAborted,
         };
         let mut status = self.backend().status();
+        status.application_name = self.settings.get(parameters::APPLICATION_NAME);
+        self.backend().set_stack_depth(self.settings.get(parameters::MAX_STACK_DEPTH) as usize);
         if state == BackendState::Idle {
             status.transaction_start = None;
         }

@@ -162,13 +162,13 @@ fn raise_file_limit() {
 }
 
 /// Enough threads for every backend to wait in one of its own, with stacks that hold what
-/// max_stack_depth allows.
+/// max_stack_depth allows, in a session that raises it, too.
 fn runtime(settings: &ServerSettings) -> Result<tokio::runtime::Runtime> {
     let depth_kb = settings.get(parameters::MAX_STACK_DEPTH) as usize;
     kokkiri_engine::limit_stack_depth(depth_kb);
     tokio::runtime::Builder::new_multi_thread()
         .thread_name("backend")
-        .thread_stack_size(depth_kb * 1024 + STACK_RESERVE)
+        .thread_stack_size(depth_kb.max(kokkiri_engine::STACK_DEPTH_MAX_KB) * 1024 + STACK_RESERVE)
         .max_blocking_threads(settings.get(parameters::MAX_CONNECTIONS) as usize + 64)
         .enable_all()
         .build()

@@ -19,8 +19,25 @@ static LIMIT: AtomicUsize = AtomicUsize::new(1024 * 1024);
 /// The setting max_stack_depth as the hint prints it, kilobytes.
 static SETTING_KB: AtomicUsize = AtomicUsize::new(2048);
 
+/// The most that a session may set max_stack_depth to, kilobytes: its threads have stacks for that.
+pub const SETTING_MAX_KB: usize = 7680;
+
 thread_local! {
     static BASE: Cell<usize> = const { Cell::new(0) };
+    /// The limit of the session that the thread serves, kilobytes; zero for the server's.
+    static SESSION_KB: Cell<usize> = const { Cell::new(0) };
+}
+
+/// Sets the limit of the session that the thread serves from now on; zero ends that.
+pub fn set_session_limit(setting_kb: usize) {
+    SESSION_KB.set(setting_kb);
+}
+
+fn limit() -> usize {
+    match SESSION_KB.get() {
+        0 => LIMIT.load(Ordering::Relaxed),
+        kilobytes => kilobytes * 1024,
+    }
 }
 
 /// Address of something on the caller's stack frame, or next to it.
@@ -48,7 +65,7 @@ pub fn check_depth() -> Result<()> {
     let base = BASE.get();
     if here > base {
         BASE.set(here);
-    } else if base - here > LIMIT.load(Ordering::Relaxed) {
+    } else if base - here > limit() {
         return Err(depth_exceeded());
     }
     Ok(())
@@ -57,10 +74,13 @@ pub fn check_depth() -> Result<()> {
 /// The error of [`check_depth`], for limits that count something else than bytes.
 #[cold]
 pub fn depth_exceeded() -> crate::Error {
+    let kilobytes = match SESSION_KB.get() {
+        0 => SETTING_KB.load(Ordering::Relaxed),
+        kilobytes => kilobytes,
+    };
     crate::error!(STATEMENT_TOO_COMPLEX, "stack depth limit exceeded").hint(format!(
-        "Increase the configuration parameter \"max_stack_depth\" (currently {}kB), after ensuring the \
-         platform's stack depth limit is adequate.",
-        SETTING_KB.load(Ordering::Relaxed)
+        "Increase the configuration parameter \"max_stack_depth\" (currently {kilobytes}kB), after ensuring \
+         the platform's stack depth limit is adequate."
     ))
 }
 

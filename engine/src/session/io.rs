@@ -13,6 +13,18 @@ pub fn install_checks(settings: &mut ServerSettings) {
     settings.install_check("log_timezone", check_time_zone);
     settings.install_check("client_encoding", check_client_encoding);
     settings.install_check("default_transaction_isolation", check_default_isolation);
+    settings.install_check("max_stack_depth", check_stack_depth);
+}
+
+/// Threads have stacks for so much and no more.
+fn check_stack_depth(value: &Value, _: &Value) -> Result<Value> {
+    const MOST: i64 = kokkiri_primitives::stack::SETTING_MAX_KB as i64;
+    match value {
+        Value::Int(kilobytes) if *kilobytes > MOST => Err(invalid("max_stack_depth", &value.plain())
+            .detail(format!("\"max_stack_depth\" must not exceed {MOST}kB."))
+            .hint("Increase the platform's stack depth limit via \"ulimit -s\" or local equivalent.")),
+        _ => Ok(value.clone()),
+    }
 }
 
 /// What a value of DateStyle does not say stays as it is.

@@ -3,12 +3,13 @@
 use std::cell::RefCell;
 use std::fmt;
 use std::marker::PhantomData;
-use std::sync::atomic::{AtomicBool, AtomicU32, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU32, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use crate::clock::TimestampTz;
 use crate::ids::{Oid, ProcNumber, TransactionId};
 use crate::memory::MemoryBudget;
+use crate::stack;
 
 use super::interrupt::{Interrupt, Interrupts};
 use super::latch::Latch;
@@ -126,6 +127,8 @@ pub struct Backend {
     pub interrupts: Interrupts,
     pub usage: Usage,
     pub memory: MemoryBudget,
+    /// The session's max_stack_depth, kilobytes; zero for the server's.
+    stack_kb: AtomicUsize,
     /// Zero until connected to a database.
     database: AtomicU32,
     role: AtomicU32,
@@ -148,6 +151,7 @@ impl Backend {
             interrupts: Interrupts::default(),
             usage: Usage::default(),
             memory: MemoryBudget::default(),
+            stack_kb: AtomicUsize::new(0),
             database: AtomicU32::new(0),
             role: AtomicU32::new(0),
             xid: AtomicU32::new(0),
@@ -167,10 +171,16 @@ impl Backend {
             }
             None => {
                 *current = Some((Arc::clone(self), 1));
+                stack::set_session_limit(self.stack_kb.load(Ordering::Relaxed));
                 start_time_slice();
             }
         });
         Entered(PhantomData)
+    }
+
+    /// Takes over the session's max_stack_depth, for when a thread serves it next.
+    pub fn set_stack_depth(&self, kilobytes: usize) {
+        self.stack_kb.store(kilobytes, Ordering::Relaxed);
     }
 
     /// Raises an interrupt and wakes the backend.
@@ -255,6 +265,7 @@ impl Drop for Entered {
             *depth -= 1;
             if *depth == 0 {
                 *current = None;
+                stack::set_session_limit(0);
                 end_time_slice();
             }
         });
