@@ -46,9 +46,11 @@ impl<'a> Sink<'a> {
     }
 }
 
-/// The 1-based character that a byte offset falls on.
+/// The 1-based character that a byte offset falls on. What EXECUTE finds wrong counts in the text that was
+/// prepared, which may be longer than the statement.
 fn character(text: &str, offset: usize) -> usize {
-    text.char_indices().take_while(|(at, _)| *at < offset).count() + 1
+    let beyond = offset.saturating_sub(text.len());
+    text.char_indices().take_while(|(at, _)| *at < offset).count() + beyond + 1
 }
 
 fn field<'a>((column, format): (&'a ResultColumn, &Format)) -> Field<'a> {

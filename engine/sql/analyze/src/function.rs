@@ -584,7 +584,8 @@ impl Analyzer<'_> {
             && names.is_empty()
             && !call.variadic
             && inputs == [oid::UNKNOWN]
-            && let Some(cast) = self.call_as_cast(call, args[0].clone())?
+            && let Some(cast) =
+                self.call_as_cast(call, args[0].clone()).map_err(|error| error.at_location(location))?
         {
             return Ok(cast);
         }

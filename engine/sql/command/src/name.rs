@@ -12,7 +12,7 @@ use kokkiri_catalog::rows::PgConstraint;
 use kokkiri_catalog::view::LockedRelation;
 use kokkiri_parse::tree as raw;
 use kokkiri_parse::tree::RangeVar;
-use kokkiri_parse::{AtLocation, quote_identifier};
+use kokkiri_parse::{AtLocation, Location, quote_identifier};
 use kokkiri_primitives::settings::parameters;
 use kokkiri_primitives::{Error, Oid, Result, SqlState, error};
 use kokkiri_transaction::{LockMode, WaitPolicy};
@@ -66,14 +66,45 @@ pub fn creation_namespace(
     name: &RangeVar,
     persistence: Persistence,
 ) -> Result<(Oid, Persistence)> {
-    let namespace = match (&name.schema, persistence) {
-        (Some(schema), _) if schema == "pg_temp" => temporary::namespace(context)?,
-        (None, Persistence::Temporary) => temporary::namespace(context)?,
-        _ => Oid::INVALID,
-    };
-    resolve_creation(context, name, namespace, persistence).map_err(|error| match error.sqlstate() {
-        SqlState::INSUFFICIENT_PRIVILEGE => error,
-        _ => error.at_location(name.location),
+    let namespace = temporary_namespace(context, name, persistence)?;
+    placed(context, name, namespace, persistence, Location::UNKNOWN)
+}
+
+/// [`creation_namespace`] for CREATE TABLE, which says where the schema that may not be written to is named.
+pub fn table_namespace(
+    context: &mut CommandContext<'_>,
+    name: &RangeVar,
+    persistence: Persistence,
+) -> Result<(Oid, Persistence)> {
+    let namespace = temporary_namespace(context, name, persistence)?;
+    placed(context, name, namespace, persistence, name.location)
+}
+
+/// The session's own schema, if the relation goes there.
+fn temporary_namespace(
+    context: &mut CommandContext<'_>,
+    name: &RangeVar,
+    persistence: Persistence,
+) -> Result<Oid> {
+    match (&name.schema, persistence) {
+        (Some(schema), _) if schema == "pg_temp" => temporary::namespace(context),
+        (None, Persistence::Temporary) => temporary::namespace(context),
+        _ => Ok(Oid::INVALID),
+    }
+}
+
+fn placed(
+    context: &CommandContext<'_>,
+    name: &RangeVar,
+    namespace: Oid,
+    persistence: Persistence,
+    denied_at: Location,
+) -> Result<(Oid, Persistence)> {
+    resolve_creation(context, name, namespace, persistence, denied_at).map_err(|error| {
+        match error.sqlstate() {
+            SqlState::INSUFFICIENT_PRIVILEGE => error,
+            _ => error.at_location(name.location),
+        }
     })
 }
 
@@ -83,6 +114,7 @@ fn resolve_creation(
     name: &RangeVar,
     temporary: Oid,
     persistence: Persistence,
+    denied_at: Location,
 ) -> Result<(Oid, Persistence)> {
     let view = context.view;
     check_database(context, name)?;
@@ -94,7 +126,7 @@ fn resolve_creation(
     let entry = view
         .namespace(namespace)?
         .ok_or_else(|| Error::internal(format!("cache lookup failed for namespace {namespace}")))?;
-    view.check_schema_create(&entry)?;
+    view.check_schema_create(&entry).map_err(|error| error.at_location(denied_at))?;
     let own = view.session.temp_namespace() == Some(namespace);
     let persistence = match persistence {
         Persistence::Temporary if !own => {

@@ -83,7 +83,7 @@ pub fn create(context: &mut CommandContext<'_>, statement: &CreateStmt) -> Resul
         raw::Persistence::Unlogged => Persistence::Unlogged,
         raw::Persistence::Temporary => Persistence::Temporary,
     };
-    let (namespace, persistence) = name::creation_namespace(context, &statement.relation, wanted)?;
+    let (namespace, persistence) = name::table_namespace(context, &statement.relation, wanted)?;
     if statement.on_commit != OnCommit::None && persistence != Persistence::Temporary {
         return Err(error!(INVALID_TABLE_DEFINITION, "ON COMMIT can only be used on temporary tables"));
     }

@@ -133,8 +133,27 @@ impl Parser<'_> {
     /// CREATE TABLE AS behind EXPLAIN.
     pub fn create_as_for_explain(&mut self) -> Result<Statement> {
         let at = self.syntax_error();
+        let start = self.place();
         match self.create()? {
             statement @ Statement::CreateTableAs(_) => Ok(statement),
+            Statement::Create(_) => {
+                // Columns of a query's table have names only.
+                self.return_to(start);
+                while !self.accept(K::Table) {
+                    self.advance();
+                }
+                self.if_not_exists()?;
+                self.qualified_name()?;
+                if self.at(&Token::LParen) {
+                    self.advance();
+                    self.col_id()?;
+                    while self.at(&Token::Comma) {
+                        self.advance();
+                        self.col_id()?;
+                    }
+                }
+                Err(self.syntax_error())
+            }
             _ => Err(at),
         }
     }

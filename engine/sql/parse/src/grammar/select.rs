@@ -49,13 +49,15 @@ impl Parser<'_> {
             locking = self.locking_clauses()?;
         }
         let mut limit_seen = false;
+        let mut ties_at = None;
         let mut offset_seen = false;
         loop {
             let at = self.offset();
             match self.keyword() {
                 Some(K::Limit | K::Fetch) if !limit_seen => {
                     limit_seen = true;
-                    let (limit, option) = self.limit()?;
+                    let (limit, option, ties) = self.limit()?;
+                    ties_at = ties;
                     if stmt.limit.is_some() {
                         return Err(multiple("LIMIT").at(at));
                     }
@@ -82,7 +84,8 @@ impl Parser<'_> {
         }
         if stmt.limit_option == LimitOption::WithTies {
             if stmt.sort.is_empty() {
-                return Err(error!(SYNTAX_ERROR, "WITH TIES cannot be specified without ORDER BY clause"));
+                let error = error!(SYNTAX_ERROR, "WITH TIES cannot be specified without ORDER BY clause");
+                return Err(ties_at.into_iter().fold(error, Error::at));
             }
             if locking.iter().any(|clause| clause.wait == LockWait::Skip) {
                 return Err(error!(
@@ -349,7 +352,8 @@ impl Parser<'_> {
         Ok(SortNulls::Default)
     }
 
-    fn limit(&mut self) -> Result<(Option<Expr>, LimitOption)> {
+    /// The count, whether ties are wanted, and where that is said.
+    fn limit(&mut self) -> Result<(Option<Expr>, LimitOption, Option<usize>)> {
         let limit_at = self.offset();
         if self.accept(K::Limit) {
             let location = self.location();
@@ -365,7 +369,7 @@ impl Parser<'_> {
                     .hint("Use separate LIMIT and OFFSET clauses.")
                     .at(limit_at));
             }
-            return Ok((Some(limit), LimitOption::Count));
+            return Ok((Some(limit), LimitOption::Count, None));
         }
         self.expect(K::Fetch)?;
         if !self.accept(K::First) {
@@ -379,12 +383,13 @@ impl Parser<'_> {
         if !self.accept(K::Row) {
             self.expect(K::Rows)?;
         }
+        let at = self.offset();
         if self.accept(K::With) {
             self.expect(K::Ties)?;
-            return Ok((Some(limit), LimitOption::WithTies));
+            return Ok((Some(limit), LimitOption::WithTies, Some(at)));
         }
         self.expect(K::Only)?;
-        Ok((Some(limit), LimitOption::Count))
+        Ok((Some(limit), LimitOption::Count, None))
     }
 
     /// `select_fetch_first_value`: a signed number or a primary.
