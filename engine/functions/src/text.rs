@@ -160,9 +160,10 @@ fn textoverlay_no_len(text: &[u8], new: &[u8], start: i32) -> Result<Vec<u8>> {
 
 const CASES: &[&[Builtin]] = list![lower, upper, initcap];
 
-/// True if a collation changes the case of ASCII letters alone: C and POSIX.
+/// True if a collation changes the case of ASCII letters alone: C and POSIX, and the default one, for every
+/// database's locale is C.
 fn ascii_case(collation: kokkiri_primitives::Oid) -> bool {
-    matches!(collation.0, 950 | 951)
+    matches!(collation.0, 0 | 100 | 950 | 951)
 }
 
 #[builtin(oid = 870)]
@@ -191,12 +192,18 @@ fn single(c: char, mut mapped: impl Iterator<Item = char>) -> char {
 }
 
 #[builtin(oid = 872)]
-fn initcap(text: &str) -> String {
+fn initcap(context: &mut crate::CallContext<'_>, text: &str) -> String {
+    let ascii = ascii_case(context.collation);
     let mut inside = false;
     text.chars()
         .map(|c| {
-            let mapped = if inside { single(c, c.to_lowercase()) } else { single(c, c.to_uppercase()) };
-            inside = c.is_alphanumeric();
+            let mapped = match (ascii, inside) {
+                (true, true) => c.to_ascii_lowercase(),
+                (true, false) => c.to_ascii_uppercase(),
+                (false, true) => single(c, c.to_lowercase()),
+                (false, false) => single(c, c.to_uppercase()),
+            };
+            inside = if ascii { c.is_ascii_alphanumeric() } else { c.is_alphanumeric() };
             mapped
         })
         .collect()
