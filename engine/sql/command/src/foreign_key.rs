@@ -9,14 +9,14 @@ use std::sync::Arc;
 
 use kokkiri_access::relation::{Persistence, RelationKind};
 use kokkiri_catalog::dependency::{self, DependencyKind, ObjectAddress, class};
-use kokkiri_catalog::entries::{ConstraintKind, IndexEntry, RelationEntry};
+use kokkiri_catalog::entries::{ConstraintEntry, ConstraintKind, IndexEntry, RelationEntry};
 use kokkiri_catalog::lookup::Lookup;
 use kokkiri_catalog::privilege::{ObjectKind, Privileges};
 use kokkiri_catalog::row::{Array, Int2Vector};
 use kokkiri_catalog::rows::{PgConstraint, PgTrigger};
 use kokkiri_parse::tree::{Constraint, FkAction, FkMatch, ForeignKey};
 use kokkiri_primitives::{Error, Oid, Result, error};
-use kokkiri_transaction::LockMode;
+use kokkiri_transaction::{LockMode, WaitPolicy};
 
 use crate::context::CommandContext;
 use crate::index::define::find_column;
@@ -122,6 +122,27 @@ pub fn add(
         check::check_rows(context, &entry, &referenced, &added, &resolved.index)?;
     }
     Ok(())
+}
+
+/// Looks at the rows that were there before a foreign key that was not validated.
+///
+/// # Errors
+/// 23503 for the first row without a counterpart.
+pub fn check_existing_rows(
+    context: &CommandContext<'_>,
+    table: &RelationEntry,
+    constraint: &ConstraintEntry,
+) -> Result<()> {
+    let Some(foreign) = &constraint.foreign else {
+        return Err(error!(INTERNAL_ERROR, "constraint \"{}\" refers to nothing", constraint.name));
+    };
+    context.view.lock_relation_oid(foreign.relation, LockMode::RowShare, WaitPolicy::Block)?;
+    let referenced = context.view.expect_relation(foreign.relation)?;
+    let index = referenced.indexes.iter().find(|index| Some(index.oid) == constraint.index);
+    let index = index.ok_or_else(|| {
+        error!(INTERNAL_ERROR, "the index that constraint \"{}\" needs is gone", constraint.name)
+    })?;
+    check::check_rows(context, table, &referenced, constraint, index)
 }
 
 fn check_referenced(

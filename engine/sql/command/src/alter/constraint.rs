@@ -260,7 +260,7 @@ pub fn validate(context: &mut CommandContext<'_>, table: &RelationEntry, constra
     match (found.kind, &found.check) {
         (Kind::Check, Some(tree)) => check::check_rows(context, table, constraint, &stored::read(tree)?)?,
         (Kind::NotNull, _) => check_no_nulls(context, table, &found.key)?,
-        _ => return Err(Error::not_supported("VALIDATE CONSTRAINT of a foreign key")),
+        _ => foreign_key::check_existing_rows(context, table, found)?,
     }
     let rows = context.view.rows_to_change::<PgConstraint>(Lookup::ConstraintByOid, &[key(found.oid)])?;
     for mut row in rows {
