@@ -408,7 +408,8 @@ impl Session {
             times.execution = started.elapsed();
             execution.end_loops();
         }
-        let lines = explain::explain(&plan, Some(&execution), &facts, options, times)?;
+        let settings = if options.settings { self.settings.explained() } else { Vec::new() };
+        let lines = explain::explain(&plan, Some(&execution), &facts, options, times, &settings)?;
         let rows = CommandRows {
             columns: vec!["QUERY PLAN".to_owned()],
             rows: lines.into_iter().map(|line| vec![Some(line)]).collect(),
@@ -457,10 +458,11 @@ fn explain_options(given: &[DefElem]) -> Result<ExplainOptions> {
             "timing" => timing = Some(on),
             "summary" => summary = Some(on),
             "wal" if on => wal = true,
-            "settings" | "memory" | "serialize" | "generic_plan" if on => {
+            "settings" => options.settings = on,
+            "memory" | "serialize" | "generic_plan" if on => {
                 return Err(Error::not_supported(format!("EXPLAIN option {}", option.name.to_uppercase())));
             }
-            "wal" | "settings" | "memory" | "serialize" | "generic_plan" => {}
+            "wal" | "memory" | "serialize" | "generic_plan" => {}
             other => {
                 return Err(error!(SYNTAX_ERROR, "unrecognized EXPLAIN option \"{other}\"")
                     .at_location(option.location));

@@ -63,6 +63,8 @@ pub struct ServerSettings {
     /// Parameters of extensions (`prefix.name`) that nobody has defined yet.
     custom: BTreeMap<String, Stored>,
     checks: HashMap<u16, Check>,
+    /// Parameters that something has set, in the order in which that happened first.
+    set: Vec<u16>,
     /// Parameters whose new value in the configuration waits for a restart.
     pending_restart: Vec<u16>,
 }
@@ -79,6 +81,7 @@ impl ServerSettings {
             values: PARAMETERS.iter().map(default).collect(),
             custom: BTreeMap::new(),
             checks: HashMap::new(),
+            set: Vec::new(),
             pending_restart: Vec::new(),
         }
     }
@@ -118,9 +121,17 @@ impl ServerSettings {
         let present = &mut self.values[usize::from(index)];
         let takes = stored.source >= present.source;
         if takes {
+            if stored.source != Source::Default && !self.set.contains(&index) {
+                self.set.push(index);
+            }
             *present = stored;
         }
         takes
+    }
+
+    /// Parameters that something has set, first come first.
+    pub(super) fn set(&self) -> &[u16] {
+        &self.set
     }
 
     pub fn custom(&self, name: &str) -> Option<&Stored> {

@@ -63,6 +63,8 @@ pub struct Settings {
     overrides: RefCell<Overrides>,
     /// Earlier states of overrides changed in the running transaction, with its nesting level.
     undo: RefCell<Vec<(u32, Name, Option<Override>)>>,
+    /// Parameters that the session has set, in the order in which that happened first.
+    order: RefCell<Vec<u16>>,
     /// Nesting level of the running (sub)transaction; zero outside one.
     level: Cell<u32>,
     superuser: Cell<bool>,
@@ -91,6 +93,7 @@ impl Settings {
             server: RefCell::new(server),
             overrides: RefCell::default(),
             undo: RefCell::default(),
+            order: RefCell::default(),
             level: Cell::new(0),
             superuser: Cell::new(false),
             started: Cell::new(false),
@@ -200,6 +203,21 @@ impl Settings {
             }
         };
         PARAMETERS.iter().enumerate().map(row).collect()
+    }
+
+    /// Parameters that are not as built in and that plans may depend on, in the order in which they were set:
+    /// what EXPLAIN (SETTINGS) shows.
+    pub fn explained(&self) -> Vec<(&'static str, String)> {
+        let server = self.server();
+        let mut indexes = server.set().to_vec();
+        indexes.extend(self.order.borrow().iter().filter(|index| !server.set().contains(index)));
+        indexes.retain(|index| PARAMETERS[usize::from(*index)].explain);
+        let shown = |index: u16| {
+            let parameter = &PARAMETERS[usize::from(index)];
+            let value = self.value(index);
+            (value != ServerSettings::default_of(index)).then(|| (parameter.name, parameter.show(&value)))
+        };
+        indexes.into_iter().filter_map(shown).collect()
     }
 
     /// SET: gives the parameter a value, or with `None` its default.
@@ -368,8 +386,18 @@ impl Settings {
         }
         let entry = overrides.entry(&name);
         change(entry, reset);
-        if entry.value().is_none() {
+        let is_set = entry.value().is_some();
+        if !is_set {
             overrides.remove(&name);
+        }
+        drop(overrides);
+        if let Name::Known(index) = name {
+            let mut order = self.order.borrow_mut();
+            match (is_set, order.iter().position(|known| *known == index)) {
+                (true, None) => order.push(index),
+                (false, Some(at)) => drop(order.remove(at)),
+                _ => {}
+            }
         }
     }
 

@@ -28,11 +28,20 @@ pub struct ExplainOptions {
     pub buffers: bool,
     pub timing: bool,
     pub summary: bool,
+    pub settings: bool,
 }
 
 impl Default for ExplainOptions {
     fn default() -> Self {
-        Self { analyze: false, verbose: false, costs: true, buffers: false, timing: false, summary: false }
+        Self {
+            analyze: false,
+            verbose: false,
+            costs: true,
+            buffers: false,
+            timing: false,
+            summary: false,
+            settings: false,
+        }
     }
 }
 
@@ -44,13 +53,14 @@ pub struct StatementTimes {
     pub planning_usage: UsageSnapshot,
 }
 
-/// The lines of an explained statement.
+/// The lines of an explained statement. `settings` are those to be told, with their values.
 pub fn explain(
     statement: &PlannedStatement,
     execution: Option<&Execution>,
     facts: &dyn CatalogFacts,
     options: ExplainOptions,
     times: StatementTimes,
+    settings: &[(&str, String)],
 ) -> Result<Vec<String>> {
     let mut explainer = Explainer {
         statement,
@@ -63,6 +73,10 @@ pub fn explain(
     };
     let root = explainer.execution.map(Execution::root);
     explainer.node(&statement.plan, root, None)?;
+    if !settings.is_empty() {
+        let told: Vec<String> = settings.iter().map(|(name, value)| format!("{name} = '{value}'")).collect();
+        explainer.lines.push(format!("Settings: {}", told.join(", ")));
+    }
     if options.buffers {
         let usage = times.planning_usage;
         if let Some(text) = buffers_text(&usage) {
@@ -296,6 +310,13 @@ impl<'a> Explainer<'a> {
                 self.index_name(scan.scan_relid, scan.index)?,
                 self.target(scan.scan_relid)?
             ),
+            PlanNode::BitmapHeapScan(scan) => {
+                format!("Bitmap Heap Scan{}", self.target(scan.scan_relid)?)
+            }
+            PlanNode::BitmapIndexScan(scan) => {
+                format!("Bitmap Index Scan on {}", self.index_name(scan.scan_relid, scan.index)?)
+            }
+            PlanNode::BitmapAnd { .. } => "BitmapAnd".into(),
             PlanNode::SubqueryScan { scan_relid, .. } => {
                 format!("Subquery Scan{}", self.target(*scan_relid)?)
             }
@@ -383,6 +404,13 @@ impl<'a> Explainer<'a> {
             PlanNode::IndexOnlyScan(scan) => {
                 self.scan_condition(plan, "Index Cond", &scan.index_qual_original)?
             }
+            PlanNode::BitmapIndexScan(scan) => {
+                self.scan_condition(plan, "Index Cond", &scan.index_qual_original)?
+            }
+            PlanNode::BitmapHeapScan(scan) => {
+                self.scan_condition(plan, "Recheck Cond", &scan.recheck)?;
+                self.removed("Rows Removed by Index Recheck", details.removed_by_index_recheck, run);
+            }
             PlanNode::TidScan { tid_quals, .. } => self.scan_condition(plan, "TID Cond", tid_quals)?,
             PlanNode::Result(result) => self.condition("One-Time Filter", &result.constant_qual)?,
             PlanNode::HashJoin(hash) => {
@@ -414,6 +442,7 @@ impl<'a> Explainer<'a> {
             PlanNode::SeqScan { .. }
             | PlanNode::IndexScan(_)
             | PlanNode::IndexOnlyScan(_)
+            | PlanNode::BitmapHeapScan(_)
             | PlanNode::TidScan { .. }
             | PlanNode::SubqueryScan { .. }
             | PlanNode::FunctionScan { .. }
@@ -431,7 +460,20 @@ impl<'a> Explainer<'a> {
         if let PlanNode::IndexOnlyScan(_) = plan.node {
             self.line(format!("Heap Fetches: {}", details.heap_fetches));
         }
-        if matches!(plan.node, PlanNode::IndexScan(_) | PlanNode::IndexOnlyScan(_)) {
+        if let Some((exact, lossy)) = details.heap_blocks.filter(|(exact, lossy)| exact + lossy > 0) {
+            let mut text = String::from("Heap Blocks:");
+            if exact > 0 {
+                let _ = write!(text, " exact={exact}");
+            }
+            if lossy > 0 {
+                let _ = write!(text, " lossy={lossy}");
+            }
+            self.line(text);
+        }
+        if matches!(
+            plan.node,
+            PlanNode::IndexScan(_) | PlanNode::IndexOnlyScan(_) | PlanNode::BitmapIndexScan(_)
+        ) {
             self.line(format!("Index Searches: {}", details.index_searches));
         }
         if let Some(sort) = &details.sort {
