@@ -229,9 +229,18 @@ fn histogram_fraction(
     let count = bounds.len();
     let mut exact_end = false;
     let (mut low, mut high) = (0, count);
+    if count == 2 {
+        for (at, highest) in [(0, false), (1, true)] {
+            if let Some(end) = comparison.actual_end(highest) {
+                bounds.to_mut()[at] = end;
+                exact_end = true;
+            }
+        }
+    }
     while low < high {
         let probe = (low + high) / 2;
-        if (probe == 0 || probe == count - 1)
+        if count > 2
+            && (probe == 0 || probe == count - 1)
             && let Some(end) = comparison.actual_end(probe != 0)
         {
             bounds.to_mut()[probe] = end;
@@ -274,6 +283,69 @@ fn histogram_fraction(
     // The table may have changed since ANALYZE: never believe in none or all.
     let cutoff = 0.01 / (count - 1) as f64;
     selectivity.clamp(cutoff, 1.0 - cutoff)
+}
+
+/// Lowest and highest value of a column (`get_variable_range`): of its histogram and its common values, or of
+/// these alone where they are all there is.
+pub fn range(
+    statistics: &ColumnStatistics,
+    mut less: impl FnMut(&Value, &Value) -> bool,
+) -> Option<(Value, Value)> {
+    let bounds = statistics.histogram.as_ref().map_or(&[][..], |histogram| &histogram.bounds);
+    let mut range = bounds.first().cloned().zip(bounds.last().cloned());
+    let Some(common) = &statistics.most_common else { return range };
+    let covered: f64 = common.frequencies.iter().sum();
+    if range.is_none() && covered + statistics.null_fraction <= 0.99999 {
+        return None;
+    }
+    for value in &common.values {
+        let (low, high) = range.get_or_insert_with(|| (value.clone(), value.clone()));
+        if less(value, low) {
+            *low = value.clone();
+        }
+        if less(high, value) {
+            *high = value.clone();
+        }
+    }
+    range
+}
+
+/// `variable LIKE pattern` and its kin, for a pattern that is no plain value (`patternsel_common`). `heuristic`
+/// is what the pattern's prefix and rest say, asked for where the histogram is too small to try it on.
+pub fn pattern(
+    variable: &Variable<'_>,
+    mut matches: impl FnMut(&Value) -> bool,
+    heuristic: impl FnOnce() -> f64,
+) -> f64 {
+    /// Bounds at each end that are not tried: they are likely outliers.
+    const SKIPPED: usize = 1;
+    const FEWEST: usize = 10;
+    const TRUSTED: usize = 100;
+    let bounds = variable.statistics.and_then(|statistics| statistics.histogram.as_ref());
+    let bounds = bounds.map_or(&[][..], |histogram| &histogram.bounds);
+    let tried = (bounds.len() >= FEWEST).then(|| {
+        let inner = &bounds[SKIPPED..bounds.len() - SKIPPED];
+        inner.iter().filter(|value| matches(value)).count() as f64 / inner.len() as f64
+    });
+    let selectivity = match tried {
+        Some(tried) if bounds.len() >= TRUSTED => tried,
+        Some(tried) => {
+            let weight = bounds.len() as f64 / TRUSTED as f64;
+            tried * weight + heuristic() * (1.0 - weight)
+        }
+        None => heuristic(),
+    };
+    let selectivity = selectivity.clamp(0.0001, 0.9999);
+    let (mut common, mut common_matching) = (0.0, 0.0);
+    if let Some(most_common) = variable.statistics.and_then(|statistics| statistics.most_common.as_ref()) {
+        for (value, frequency) in most_common.values.iter().zip(&most_common.frequencies) {
+            common += frequency;
+            if matches(value) {
+                common_matching += frequency;
+            }
+        }
+    }
+    clamp_probability(selectivity * (1.0 - variable.null_fraction() - common) + common_matching)
 }
 
 /// `variable IS NULL`, or the opposite when `negated` (`nulltestsel`).

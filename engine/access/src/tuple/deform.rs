@@ -21,6 +21,26 @@ pub struct Deferred {
     pub pointer: ToastPointer,
 }
 
+/// A field of a tuple's header that a system column shows.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum HeaderField {
+    Xmin,
+    Xmax,
+    /// `cmin` and `cmax` both: the tuple has one field for them.
+    Command,
+}
+
+impl HeaderField {
+    fn of(self, tuple: &[u8]) -> Result<u32> {
+        let header = TupleHeader::read(tuple)?;
+        Ok(match self {
+            HeaderField::Xmin => header.xmin.0,
+            HeaderField::Xmax => header.xmax.0,
+            HeaderField::Command => header.cid.0,
+        })
+    }
+}
+
 /// Takes tuples of one descriptor apart.
 #[derive(Clone, Debug)]
 pub struct Deformer {
@@ -29,6 +49,8 @@ pub struct Deformer {
     wanted: Vec<(usize, usize)>,
     /// How many of `wanted` stand at fixed offsets.
     fixed: usize,
+    /// Fields of the header, each with its output column.
+    header: Vec<(HeaderField, usize)>,
 }
 
 impl Deformer {
@@ -42,7 +64,13 @@ impl Deformer {
         wanted.sort_unstable();
         let fixed_limit = desc.fixed_offsets().len();
         let fixed = wanted.iter().take_while(|(attribute, _)| *attribute < fixed_limit).count();
-        Self { desc, wanted, fixed }
+        Self { desc, wanted, fixed, header: Vec::new() }
+    }
+
+    /// Fields of the header are wanted, too, each in an output column of its own.
+    pub fn with_header(mut self, header: &[(HeaderField, usize)]) -> Self {
+        self.header = header.to_vec();
+        self
     }
 
     /// All attributes, each to the column of its position.
@@ -72,6 +100,11 @@ impl Deformer {
         columns: &mut [Column],
         deferred: &mut Vec<Deferred>,
     ) -> Result<()> {
+        for (field, column) in &self.header {
+            for tuple in tuples {
+                columns[*column].push_element(field.of(tuple)? as i32);
+            }
+        }
         let mut fixed = self.fixed;
         if let Some((last, _)) = self.wanted[..fixed].last() {
             for tuple in tuples {

@@ -328,5 +328,5 @@ fn analyze_table(
     if oid == PG_STATISTIC || entry.relation.is_toast() {
         return Ok(());
     }
-    analyze::analyze(context, &entry, columns, !wanted.vacuum)
+    analyze::analyze(context, &entry, columns)
 }

@@ -3,6 +3,9 @@
 use std::sync::Arc;
 
 use kokkiri_access::btree::Tree;
+use kokkiri_access::btree::scan::{Scan, ScanOptions};
+use kokkiri_access::btree::scan_key::{Condition, Direction, ScanKey};
+use kokkiri_access::heap::{FetchedRow, Heap, TupleFetch};
 use kokkiri_catalog::entries::{
     AggregateEntry, AmopEntry, FunctionEntry, IndexEntry, OperatorEntry, RelationEntry, StatisticEntry,
     TypeEntry,
@@ -11,7 +14,12 @@ use kokkiri_catalog::view::CatalogView;
 use kokkiri_functions::{CallContext, lookup};
 use kokkiri_plan::lookup::CatalogFacts;
 use kokkiri_primitives::{Error, Fork, Oid, Result, error};
+use kokkiri_storage::visibility_map;
+use kokkiri_transaction::Visibility;
 use kokkiri_types::{Value, ValueRef, io};
+
+/// Heap pages that planning visits at most to find the end of an index.
+const VISITED_PAGES_MAX: u32 = 100;
 
 /// [`CatalogFacts`] over a view. Functions are called in the session's context.
 pub struct ViewFacts<'a> {
@@ -81,6 +89,46 @@ impl CatalogFacts for ViewFacts<'_> {
 
     fn index_height(&self, index: &IndexEntry) -> Result<u32> {
         Tree::new(self.view.cluster(), &index.descriptor, None).height()
+    }
+
+    /// `get_actual_variable_endpoint`: the first entry from that end whose row somebody may see. A run of
+    /// dead entries is given up after [`VISITED_PAGES_MAX`] heap pages.
+    fn index_end(&self, index: &IndexEntry, last: bool) -> Result<Option<Value>> {
+        let table = self.view.expect_relation(index.heap)?;
+        let cluster = self.view.cluster();
+        let heap = Heap::new(&table.relation, self.view.transaction);
+        let visibility = Visibility::NonVacuumable(heap.horizon_kind());
+        let not_null = vec![ScanKey { column: 0, condition: Condition::IsNotNull }];
+        let options =
+            ScanOptions { mvcc: true, with_tuples: true, skip_killed: !cluster.transactions.in_recovery() };
+        let mut scan = Scan::new(Arc::clone(cluster), Arc::clone(&index.descriptor), not_null, options);
+        let direction = if last { Direction::Backward } else { Direction::Forward };
+        let mut fetch = TupleFetch::new(&heap, &[]);
+        let (mut map_pin, mut visited, mut last_block) = (None, 0, None);
+        while let Some(tid) = scan.next(direction)? {
+            let status =
+                visibility_map::status(&cluster.buffers, table.relation.file, tid.block, &mut map_pin)?;
+            if status & visibility_map::ALL_VISIBLE == 0 {
+                if last_block.replace(tid.block) != Some(tid.block) {
+                    visited += 1;
+                    if visited > VISITED_PAGES_MAX {
+                        return Ok(None);
+                    }
+                }
+                if let FetchedRow::Nothing { all_dead } =
+                    fetch.fetch_chain(&heap, &visibility, tid, 0, &mut [])?
+                {
+                    if all_dead {
+                        scan.kill_current();
+                    }
+                    continue;
+                }
+            }
+            let mut values = Vec::new();
+            scan.current_values(&mut values)?;
+            return Ok(values.into_iter().next());
+        }
+        Ok(None)
     }
 
     fn call(&self, function: Oid, collation: Oid, args: &[&Value]) -> Result<Option<Value>> {

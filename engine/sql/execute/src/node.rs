@@ -11,6 +11,7 @@
 
 pub mod aggregate;
 pub mod append;
+pub mod bitmap;
 pub mod build;
 pub mod function_scan;
 pub mod hash_join;
@@ -32,14 +33,20 @@ pub mod unique;
 use std::time::{Duration, Instant};
 
 use kokkiri_primitives::activity::{UsageSnapshot, check_for_interrupts, with_current};
-use kokkiri_primitives::{Result, stack};
+use kokkiri_primitives::{Error, Result, stack};
 use kokkiri_types::{BATCH_ROWS, Batch};
 
 use crate::context::Context;
+use bitmap::TidBitmap;
 
 pub trait Operator: Send {
     /// Fills `out` with up to `demand` rows; none at the end.
     fn next(&mut self, context: &mut Context<'_>, demand: usize, out: &mut Batch) -> Result<()>;
+
+    /// Makes a bitmap instead of rows; tells how many places it was given. For the nodes that do nothing else.
+    fn bitmap(&mut self, _context: &mut Context<'_>) -> Result<(TidBitmap, u64)> {
+        Err(Error::internal("the node makes no bitmap"))
+    }
 
     /// Starts over. `changed` are the parameters that have new values; what does not depend on them may
     /// be kept.
@@ -61,6 +68,12 @@ pub trait Operator: Send {
     }
 }
 
+/// What a node answers that makes a bitmap and is asked for rows.
+#[cold]
+fn no_rows(node: &str) -> Error {
+    Error::internal(format!("{node} node does not support ExecProcNode call convention"))
+}
+
 /// Particulars of a run.
 #[derive(Clone, Debug, Default)]
 pub struct Details {
@@ -68,6 +81,8 @@ pub struct Details {
     pub removed_by_join_filter: u64,
     pub removed_by_index_recheck: u64,
     pub heap_fetches: u64,
+    /// Pages read by a bitmap: of known rows, and as a whole.
+    pub heap_blocks: Option<(u64, u64)>,
     pub index_searches: u64,
     pub sort: Option<SortDetails>,
     pub hash: Option<HashDetails>,
@@ -162,18 +177,34 @@ impl Node {
     pub fn next(&mut self, context: &mut Context<'_>, demand: usize, out: &mut Batch) -> Result<()> {
         check_for_interrupts()?;
         let demand = demand.min(BATCH_ROWS);
+        self.measured(|operator| {
+            operator.next(context, demand, out)?;
+            Ok(((), out.len()))
+        })
+    }
+
+    /// The bitmap that the node makes.
+    pub fn bitmap(&mut self, context: &mut Context<'_>) -> Result<TidBitmap> {
+        self.measured(|operator| {
+            let (bitmap, rows) = operator.bitmap(context)?;
+            Ok((bitmap, rows as usize))
+        })
+    }
+
+    /// Lets the operator work, noting what it takes. It answers how many rows it gave.
+    fn measured<T>(&mut self, work: impl FnOnce(&mut dyn Operator) -> Result<(T, usize)>) -> Result<T> {
         let Some(instrumentation) = &mut self.instrumentation else {
-            return self.operator.next(context, demand, out);
+            return work(&mut *self.operator).map(|(answer, _)| answer);
         };
         let usage =
             || with_current(|backend| backend.map(|backend| backend.usage.snapshot()).unwrap_or_default());
         let before = usage();
         let started = instrumentation.timing.then(Instant::now);
-        let result = self.operator.next(context, demand, out);
+        let result = work(&mut *self.operator);
         let elapsed = started.map(|started| started.elapsed()).unwrap_or_default();
-        let rows = if result.is_ok() { out.len() } else { 0 };
+        let rows = result.as_ref().map_or(0, |(_, rows)| *rows);
         instrumentation.note(elapsed, rows, usage() - before);
-        result
+        result.map(|(answer, _)| answer)
     }
 
     /// Starts over with new values of the parameters in `changed`.

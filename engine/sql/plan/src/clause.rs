@@ -1,6 +1,6 @@
 //! Conditions, taken apart once: PostgreSQL's `RestrictInfo`.
 
-use std::cell::Cell;
+use std::cell::{Cell, RefCell};
 
 use kokkiri_analyze::tree::{Expression, OpExpr, Relids};
 use kokkiri_primitives::{Oid, Result};
@@ -8,6 +8,7 @@ use kokkiri_primitives::{Oid, Result};
 use crate::cost::EvaluationCost;
 use crate::expression::relids;
 use crate::lookup::Lookup;
+use crate::path::PathKey;
 
 #[derive(Clone, Debug)]
 pub struct Clause {
@@ -38,7 +39,12 @@ pub struct Clause {
     /// Selectivity once computed: as a restriction or inner join, and as an outer or semi join.
     pub inner_selectivity: Cell<Option<f64>>,
     pub outer_selectivity: Cell<Option<f64>>,
+    /// What a merge by this order reads of the left and the right side, once found out.
+    pub merge_ranges: RefCell<Vec<(PathKey, Option<MergeRanges>)>>,
 }
+
+/// First and last fraction of the rows that are read, of the left and of the right side.
+pub type MergeRanges = ((f64, f64), (f64, f64));
 
 impl Clause {
     pub fn new(
@@ -63,6 +69,7 @@ impl Clause {
             parent_class: None,
             inner_selectivity: Cell::new(None),
             outer_selectivity: Cell::new(None),
+            merge_ranges: RefCell::default(),
             mentions,
             expr,
         };

@@ -45,6 +45,7 @@ pub struct Enabled {
     pub seqscan: bool,
     pub indexscan: bool,
     pub indexonlyscan: bool,
+    pub bitmapscan: bool,
     pub tidscan: bool,
     pub sort: bool,
     pub incremental_sort: bool,
@@ -53,6 +54,8 @@ pub struct Enabled {
     pub nestloop: bool,
     pub mergejoin: bool,
     pub hashjoin: bool,
+    pub self_join_elimination: bool,
+    pub presorted_aggregate: bool,
 }
 
 impl CostParameters {
@@ -71,6 +74,7 @@ impl CostParameters {
                 seqscan: settings.get(parameters::ENABLE_SEQSCAN),
                 indexscan: settings.get(parameters::ENABLE_INDEXSCAN),
                 indexonlyscan: settings.get(parameters::ENABLE_INDEXONLYSCAN),
+                bitmapscan: settings.get(parameters::ENABLE_BITMAPSCAN),
                 tidscan: settings.get(parameters::ENABLE_TIDSCAN),
                 sort: settings.get(parameters::ENABLE_SORT),
                 incremental_sort: settings.get(parameters::ENABLE_INCREMENTAL_SORT),
@@ -79,6 +83,8 @@ impl CostParameters {
                 nestloop: settings.get(parameters::ENABLE_NESTLOOP),
                 mergejoin: settings.get(parameters::ENABLE_MERGEJOIN),
                 hashjoin: settings.get(parameters::ENABLE_HASHJOIN),
+                self_join_elimination: settings.get(parameters::ENABLE_SELF_JOIN_ELIMINATION),
+                presorted_aggregate: settings.get(parameters::ENABLE_PRESORTED_AGGREGATE),
             },
         }
     }
@@ -106,6 +112,7 @@ impl Default for CostParameters {
                 seqscan: true,
                 indexscan: true,
                 indexonlyscan: true,
+                bitmapscan: true,
                 tidscan: true,
                 sort: true,
                 incremental_sort: true,
@@ -114,6 +121,8 @@ impl Default for CostParameters {
                 nestloop: true,
                 mergejoin: true,
                 hashjoin: true,
+                self_join_elimination: true,
+                presorted_aggregate: true,
             },
         }
     }
@@ -339,6 +348,59 @@ fn btree_cost(p: &CostParameters, scan: &IndexScanInput) -> Cost {
     startup += descent;
     total += scan.array_scans * descent;
     Cost { startup, total }
+}
+
+/// What a bitmap heap scan is estimated from.
+#[derive(Clone, Debug)]
+pub struct BitmapHeapInput {
+    pub pages: f64,
+    pub tuples: f64,
+    /// Cost of making the bitmap.
+    pub bitmap_cost: f64,
+    /// Fraction of the table that the bitmap names.
+    pub selectivity: f64,
+    /// Of all indexes read.
+    pub index_pages: f64,
+    pub total_table_pages: f64,
+    pub loops: f64,
+    /// All conditions: PostgreSQL expects those of the index to be checked again.
+    pub filter: EvaluationCost,
+}
+
+/// Cost of reading the rows that a bitmap names (`cost_bitmap_heap_scan`, `compute_bitmap_pages`).
+pub fn bitmap_heap_scan(p: &CostParameters, scan: &BitmapHeapInput) -> Cost {
+    /// Bytes of a bitmap's entry for one page, its slot in the hash table included.
+    const ENTRY: f64 = 64.0;
+    let mut tuples = clamp_rows(scan.selectivity * scan.tuples);
+    let table = scan.pages.max(1.0);
+    let mut pages = (2.0 * table * tuples) / (2.0 * table + tuples);
+    let heap_pages = pages.min(scan.pages);
+    let entries_max = (p.work_mem / ENTRY).floor().max(16.0);
+    if scan.loops > 1.0 {
+        let fetches = tuples * scan.loops;
+        pages = index_pages_fetched(p, fetches, scan.pages, scan.index_pages, scan.total_table_pages);
+        pages /= scan.loops;
+    }
+    let pages = if pages >= table { table } else { pages.ceil() };
+    if entries_max < heap_pages {
+        // Of pages remembered as a whole every row is looked at.
+        let lossy = (heap_pages - entries_max / 2.0).max(0.0);
+        if lossy > 0.0 {
+            let exact = heap_pages - lossy;
+            tuples = clamp_rows(
+                scan.selectivity * (exact / heap_pages) * scan.tuples + (lossy / heap_pages) * scan.tuples,
+            );
+        }
+    }
+    // Few pages are read at random, nearly all of them as good as in sequence.
+    let page_cost = if pages >= 2.0 {
+        p.random_page_cost - (p.random_page_cost - p.seq_page_cost) * (pages / table).sqrt()
+    } else {
+        p.random_page_cost
+    };
+    let startup = scan.bitmap_cost + scan.filter.startup;
+    let run = pages * page_cost + (p.cpu_tuple_cost + scan.filter.per_tuple) * tuples;
+    Cost { startup, total: startup + run }
 }
 
 /// Cost of sorting on top of reading the input (`cost_sort`). `limit` is how many rows will be fetched.

@@ -10,8 +10,9 @@ use kokkiri_analyze::tree::{Expression, Relids, RteKind, TargetEntry};
 use kokkiri_primitives::{Error, Result, stack};
 
 use crate::clause::Clause;
+use crate::cost::{Cost, clamp_rows};
 use crate::expression::{exec_param, same_value, variables};
-use crate::path::{GroupTarget, IndexPath, JoinPath, Path, PathKey, PathKind};
+use crate::path::{BitmapPath, BitmapSource, GroupTarget, IndexPath, JoinPath, Path, PathKey, PathKind};
 use crate::plan::*;
 use crate::relation::BaseKind;
 use crate::root::Root;
@@ -73,6 +74,7 @@ impl Root<'_, '_> {
                 Ok(without_trivial_scan(made, *relid))
             }
             PathKind::IndexScan(scan) => self.index_scan_plan(path, scan),
+            PathKind::BitmapHeapScan { relid, bitmap } => self.bitmap_heap_plan(path, *relid, bitmap),
             PathKind::Result { input, constant_qual } => {
                 let constant_qual = constant_qual.clone();
                 match input {
@@ -104,6 +106,21 @@ impl Root<'_, '_> {
                 let exprs = path.target.exprs.clone();
                 // Nothing is ever computed: the columns stand for themselves as nulls.
                 let targets = exprs.iter().map(crate::expression::null_of).collect();
+                Ok(self.make_with(path, node, targets, exprs, Vec::new()))
+            }
+            PathKind::MinMax { values, having } => {
+                let found = |node: &Expression| {
+                    values.iter().find(|(aggregate, _)| aggregate == node).map(|(_, value)| value.clone())
+                };
+                let filled = |expr: &Expression| {
+                    let mut expr = expr.clone();
+                    crate::expression::substitute(&mut expr, &mut |node| found(node));
+                    expr
+                };
+                let constant_qual = having.iter().map(filled).collect();
+                let node = PlanNode::Result(ResultNode { input: None, constant_qual });
+                let exprs = path.target.exprs.clone();
+                let targets = exprs.iter().map(filled).collect();
                 Ok(self.make_with(path, node, targets, exprs, Vec::new()))
             }
             PathKind::NestLoop(join) => self.nest_loop_plan(path, join),
@@ -273,7 +290,8 @@ impl Root<'_, '_> {
         result
     }
 
-    fn index_scan_plan(&mut self, path: &Path, scan: &IndexPath) -> Result<Made> {
+    /// The conditions of an index scan for the index, and as they are written.
+    fn index_quals(&mut self, scan: &IndexPath) -> Result<(Vec<IndexQual>, Vec<Expression>)> {
         let own = Relids::single(scan.relid);
         let index = Rc::clone(&scan.index);
         let mut index_quals = Vec::new();
@@ -320,6 +338,64 @@ impl Root<'_, '_> {
             };
             index_quals.push(IndexQual { column: clause.column, comparison });
         }
+        Ok((index_quals, original))
+    }
+
+    /// Reads a table by a bitmap: what the index scans check exactly needs no other check.
+    fn bitmap_heap_plan(&mut self, path: &Path, relid: u32, bitmap: &BitmapPath) -> Result<Made> {
+        let restrictions = self.base[&relid].restrictions.clone();
+        let others = restrictions.into_iter().chain(bitmap.joined.iter().cloned());
+        let filter = ordered(others.filter(|clause| !bitmap.checks(clause)).collect());
+        let mut recheck = Vec::new();
+        let input = Box::new(self.bitmap_plan(relid, bitmap, &mut recheck)?);
+        let node = PlanNode::BitmapHeapScan(BitmapHeapScan { scan_relid: relid, input, recheck });
+        let exprs = path.target.exprs.clone();
+        Ok(self.make(path, node, exprs, filter, &[]))
+    }
+
+    fn bitmap_plan(
+        &mut self,
+        relid: u32,
+        bitmap: &BitmapPath,
+        recheck: &mut Vec<Expression>,
+    ) -> Result<Plan> {
+        let (node, cost) = match &bitmap.source {
+            BitmapSource::Index { scan, cost } => {
+                let (index_quals, original) = self.index_quals(scan)?;
+                recheck.extend(original.iter().cloned());
+                let node = PlanNode::BitmapIndexScan(BitmapIndexScan {
+                    scan_relid: relid,
+                    index: scan.index.entry.oid,
+                    index_quals,
+                    index_qual_original: original,
+                });
+                (node, Cost { startup: 0.0, total: *cost })
+            }
+            BitmapSource::And(inputs) => {
+                let mut plans = Vec::with_capacity(inputs.len());
+                for input in inputs {
+                    plans.push(self.bitmap_plan(relid, input, recheck)?);
+                }
+                (PlanNode::BitmapAnd { inputs: plans }, Cost { startup: bitmap.cost, total: bitmap.cost })
+            }
+        };
+        Ok(Plan {
+            node,
+            id: 0,
+            cost,
+            rows: clamp_rows(bitmap.selectivity * self.base[&relid].tuples),
+            width: 0,
+            disabled_nodes: 0,
+            target_list: Vec::new(),
+            qual: Vec::new(),
+            init_plans: Vec::new(),
+            parameters: Vec::new(),
+        })
+    }
+
+    fn index_scan_plan(&mut self, path: &Path, scan: &IndexPath) -> Result<Made> {
+        let index = Rc::clone(&scan.index);
+        let (index_quals, original) = self.index_quals(scan)?;
         let filter = ordered(scan.filter.clone());
         let exprs = path.target.exprs.clone();
         if !scan.index_only {
@@ -840,7 +916,10 @@ pub fn finish(plan: &mut Plan, next_id: &mut usize) -> Vec<u32> {
             read.extend(finish(&mut join.inner, next_id));
         }
         PlanNode::Agg(agg) => read.extend(finish(&mut agg.input, next_id)),
-        PlanNode::Append { inputs } => {
+        PlanNode::BitmapHeapScan(scan) => {
+            read.extend(finish(&mut scan.input, next_id));
+        }
+        PlanNode::BitmapAnd { inputs } | PlanNode::Append { inputs } => {
             for input in inputs {
                 read.extend(finish(input, next_id));
             }
@@ -853,6 +932,7 @@ pub fn finish(plan: &mut Plan, next_id: &mut usize) -> Vec<u32> {
         PlanNode::SeqScan { .. }
         | PlanNode::IndexScan(_)
         | PlanNode::IndexOnlyScan(_)
+        | PlanNode::BitmapIndexScan(_)
         | PlanNode::TidScan { .. }
         | PlanNode::FunctionScan { .. }
         | PlanNode::ValuesScan { .. } => {}
@@ -876,6 +956,8 @@ pub fn visit_node_expressions(node: &PlanNode, visit: &mut dyn FnMut(&Expression
         PlanNode::Result(result) => result.constant_qual.iter().for_each(visit),
         PlanNode::IndexScan(scan) => scan.index_quals.iter().for_each(|qual| index_qual(qual, visit)),
         PlanNode::IndexOnlyScan(scan) => scan.index_quals.iter().for_each(|qual| index_qual(qual, visit)),
+        PlanNode::BitmapIndexScan(scan) => scan.index_quals.iter().for_each(|qual| index_qual(qual, visit)),
+        PlanNode::BitmapHeapScan(scan) => scan.recheck.iter().for_each(visit),
         PlanNode::TidScan { tid_quals, .. } => tid_quals.iter().for_each(visit),
         PlanNode::FunctionScan { functions, .. } => functions.iter().for_each(visit),
         PlanNode::ValuesScan { rows, .. } => rows.iter().flatten().for_each(visit),

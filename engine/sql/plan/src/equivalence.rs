@@ -421,14 +421,23 @@ impl Root<'_, '_> {
             .iter()
             .take_while(|key| {
                 let class = &self.classes[key.class];
-                class.sources.len() + class.derived.len() > 0
+                let is_merged = class.sources.len() + class.derived.len() > 0
                     && class
                         .members
                         .iter()
                         .any(|member| !member.relids.overlaps(relids) && !member.is_constant)
-                    || self.outer_join_classes.contains(&key.class)
+                    || self.outer_join_classes.contains(&key.class);
+                is_merged && self.is_merge_direction(key)
             })
             .count();
         ordered.max(mergeable)
+    }
+
+    /// Of the two directions to merge in, that of the query's order or else the rising one is enough
+    /// (`right_merge_direction`).
+    fn is_merge_direction(&self, key: &PathKey) -> bool {
+        let wanted =
+            self.query_order.iter().find(|wanted| wanted.class == key.class && wanted.family == key.family);
+        key.descending == wanted.is_some_and(|wanted| wanted.descending)
     }
 }

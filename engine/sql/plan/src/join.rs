@@ -407,12 +407,18 @@ impl Root<'_, '_> {
             })
             .cloned()
             .collect();
-        let semi = if join_type == JoinType::Anti { JoinType::Anti } else { JoinType::Semi };
+        // An equality is estimated as what the join is, semi or not, whatever is asked here: of an inner join
+        // on a unique key PostgreSQL too takes the fraction of pairs for that of matched rows.
+        let own_type = match join_type {
+            JoinType::Semi | JoinType::RightSemi => JoinType::Semi,
+            JoinType::Anti | JoinType::RightAnti => JoinType::Anti,
+            _ => JoinType::Inner,
+        };
         // Cached selectivities are of the join's own kind; these are of another.
         let mut semi_selectivity = 1.0;
         let mut inner_selectivity = 1.0;
         for clause in &own {
-            let context = JoinContext { join_type: semi, inner_rows };
+            let context = JoinContext { join_type: own_type, inner_rows };
             semi_selectivity *= self.selectivity(&clause.expr, 0, Some(context))?;
             let context = JoinContext { join_type: JoinType::Inner, inner_rows };
             inner_selectivity *= self.selectivity(&clause.expr, 0, Some(context))?;
@@ -479,6 +485,28 @@ impl Root<'_, '_> {
                         || base.restrictions.iter().any(|clause| constant(clause, &index.columns[column]))
                 })
             }))
+    }
+
+    /// A semi join whose inner side has at most one match for each outer row is an inner join
+    /// (`reduce_unique_semijoins`).
+    pub fn reduce_unique_semi_joins(&mut self) -> Result<()> {
+        for special in std::mem::take(&mut self.special_joins) {
+            let mut reduced = false;
+            if special.join_type == JoinType::Semi
+                && let Some(relid) = special.min_right.singleton()
+                && self.base.contains_key(&relid)
+            {
+                let joined = special.min_left.union(&special.min_right);
+                let (left, right) = (&special.min_left, &special.min_right);
+                let mut clauses = self.join_implied_equalities(left, right, &joined)?;
+                clauses.extend(self.base[&relid].join_clauses.iter().cloned());
+                reduced = self.is_unique_for(right, left, &clauses, JoinType::Semi, &joined)?;
+            }
+            if !reduced {
+                self.special_joins.push(special);
+            }
+        }
+        Ok(())
     }
 
     fn pair_paths(&mut self, pair: &Pair<'_>, paths: &mut Vec<Rc<Path>>) -> Result<()> {
@@ -587,7 +615,7 @@ impl Root<'_, '_> {
             let fraction = 2.0 / (pair.factors.match_count + 1.0);
             let mut visited = matched * inner_rows * fraction;
             let indexed = clauses.is_empty()
-                && matches!(&inner.kind, PathKind::IndexScan(_))
+                && matches!(&inner.kind, PathKind::IndexScan(_) | PathKind::BitmapHeapScan { .. })
                 && !inner.required_outer.is_empty();
             if indexed {
                 run += inner_run * fraction;
@@ -811,11 +839,14 @@ impl Root<'_, '_> {
             }
             let sorted_outer = order_satisfies(&outer.pathkeys, &keys);
             let mut inners: Vec<Rc<Path>> = vec![Rc::clone(&cheapest_inner)];
+            // An outer side that must be sorted is tried with the cheapest inner path alone.
+            let outer_has_order = order_satisfies(&outer.pathkeys, &keys[..1]);
             inners.extend(
                 inner_paths
                     .iter()
                     .filter(|path| {
-                        path.required_outer.is_empty()
+                        outer_has_order
+                            && path.required_outer.is_empty()
                             && !path.pathkeys.is_empty()
                             && self.inner_keys_match(&path.pathkeys, &keys)
                     })
@@ -879,6 +910,44 @@ impl Root<'_, '_> {
         keys
     }
 
+    /// The parts of outer and inner input that a merge on the first key reads (`mergejoinscansel`).
+    fn scanned_parts(
+        &self,
+        pair: &Pair<'_>,
+        merge_clauses: &[Rc<Clause>],
+        keys: &[PathKey],
+    ) -> Result<(ScannedPart, ScannedPart)> {
+        let all = (ScannedPart::ALL, ScannedPart::ALL);
+        let (Some(key), false) = (keys.first(), pair.join_type == JoinType::Full) else { return Ok(all) };
+        let first = merge_clauses.iter().find(|clause| {
+            let on_left = clause.left.is_subset_of(pair.outer);
+            let class = if on_left { clause.left_class.get() } else { clause.right_class.get() };
+            class.map(|class| self.class(class)) == Some(key.class)
+        });
+        let Some(clause) = first else { return Ok(all) };
+        let Some((outer, inner)) = clause.sides(pair.outer, pair.inner) else { return Ok(all) };
+        let collation = clause.operator().map_or(kokkiri_primitives::Oid::INVALID, |op| op.inputcollid);
+        let swapped = !clause.left.is_subset_of(pair.outer);
+        let known =
+            clause.merge_ranges.borrow().iter().find(|(known, _)| known == key).map(|(_, ranges)| *ranges);
+        let ranges = match known {
+            Some(known) => known,
+            None => {
+                let (left, right) = if swapped { (inner, outer) } else { (outer, inner) };
+                let found = self.merge_ranges(left, right, key, collation)?;
+                clause.merge_ranges.borrow_mut().push((key.clone(), found));
+                found
+            }
+        };
+        let Some((left, right)) = ranges else { return Ok(all) };
+        let (outer, inner) = if swapped { (right, left) } else { (left, right) };
+        let part = |(start, end): (f64, f64)| ScannedPart { start, end, ..ScannedPart::ALL };
+        let whole = |range: (f64, f64), is_whole: bool| if is_whole { (0.0, 1.0) } else { range };
+        let whole_outer = matches!(pair.join_type, JoinType::Left | JoinType::Anti);
+        let whole_inner = matches!(pair.join_type, JoinType::Right | JoinType::RightAnti);
+        Ok((part(whole(outer, whole_outer)), part(whole(inner, whole_inner))))
+    }
+
     fn merge_join_cost(
         &self,
         pair: &Pair<'_>,
@@ -899,18 +968,20 @@ impl Root<'_, '_> {
             if is_sorted { path.cost } else { cost::sort(p, path.cost, path.rows, path.target.width, None) }
         };
         let (outer_cost, inner_cost) = (sorted(outer, sorted_outer), sorted(inner, sorted_inner));
-        let (outer_rows, inner_rows) = (outer.rows.max(1.0), inner.rows.max(1.0));
+        let (outer_part, inner_part) = self.scanned_parts(pair, merge_clauses, keys)?;
+        let outer_part = outer_part.of_rows(outer.rows.max(1.0));
+        let inner_part = inner_part.of_rows(inner.rows.max(1.0));
         let merge_cost = Self::clause_cost(merge_clauses);
         let other_cost = Self::clause_cost(pair.clauses) - merge_cost;
         let skip_mark_restore = (pair.inner_unique
             || matches!(pair.join_type, JoinType::Semi | JoinType::Anti))
             && pair.clauses.len() == merge_clauses.len();
         let tuples = self.approximate_rows(outer, inner, merge_clauses)?;
-        let rescanned = if skip_mark_restore { 0.0 } else { (tuples - inner.rows).max(0.0) };
-        let ratio = 1.0 + rescanned / inner_rows;
-        let inner_run = inner_cost.run();
+        let rescanned = if skip_mark_restore { 0.0 } else { (tuples - inner.rows.max(1.0)).max(0.0) };
+        let ratio = 1.0 + rescanned / inner_part.end_rows;
+        let inner_run = inner_cost.run() * inner_part.share();
         let bare = inner_run * ratio;
-        let materialized = inner_run + p.cpu_operator_cost * inner_rows * ratio;
+        let materialized = inner_run + p.cpu_operator_cost * inner_part.end_rows * ratio;
         let can_mark = !sorted_inner
             || matches!(
                 inner.kind,
@@ -922,9 +993,16 @@ impl Root<'_, '_> {
                 || (p.enable.material
                     && !sorted_inner
                     && cost::relation_bytes(inner.rows, inner.target.width) > p.work_mem));
-        let mut startup = outer_cost.startup + inner_cost.startup + merge_cost.startup;
-        let mut run = outer_cost.run() + if materialize { materialized } else { bare };
-        run += merge_cost.per_tuple * (outer_rows + inner_rows * ratio);
+        let mut startup = outer_cost.startup
+            + outer_cost.run() * outer_part.start
+            + inner_cost.startup
+            + inner_cost.run() * inner_part.start;
+        let mut run = outer_cost.run() * outer_part.share() + if materialize { materialized } else { bare };
+        startup += merge_cost.startup;
+        startup += merge_cost.per_tuple * (outer_part.start_rows + inner_part.start_rows * ratio);
+        run += merge_cost.per_tuple
+            * ((outer_part.end_rows - outer_part.start_rows)
+                + (inner_part.end_rows - inner_part.start_rows) * ratio);
         startup += other_cost.startup;
         run += (p.cpu_tuple_cost + other_cost.per_tuple) * tuples;
         let sort_disabled =
@@ -963,6 +1041,30 @@ impl Root<'_, '_> {
     }
 }
 
+/// Which part of a merge join's input is read: it ends as soon as the other input has.
+#[derive(Clone, Copy)]
+struct ScannedPart {
+    start: f64,
+    end: f64,
+    start_rows: f64,
+    end_rows: f64,
+}
+
+impl ScannedPart {
+    const ALL: Self = Self { start: 0.0, end: 1.0, start_rows: 0.0, end_rows: 1.0 };
+
+    /// The part in whole rows, and again as fractions.
+    fn of_rows(self, rows: f64) -> Self {
+        let start_rows = (rows * self.start).round_ties_even();
+        let end_rows = clamp_rows(rows * self.end);
+        Self { start: start_rows / rows, end: end_rows / rows, start_rows, end_rows }
+    }
+
+    fn share(self) -> f64 {
+        self.end - self.start
+    }
+}
+
 /// True if a parameterised scan checks the clause itself, or, of the same equivalence class, another one
 /// whose other side comes from the same outer rows: there the two sides are equal already.
 fn scan_checks(path: &Path, clause: &Rc<Clause>, outer: &Relids) -> bool {
@@ -979,6 +1081,13 @@ fn scan_checks(path: &Path, clause: &Rc<Clause>, outer: &Relids) -> bool {
                         && beyond(clause).is_subset_of(outer))
             })
         }
+        PathKind::BitmapHeapScan { bitmap, .. } => bitmap.joined.iter().any(|other| {
+            Rc::ptr_eq(other, clause)
+                || (class_of(other).is_some()
+                    && class_of(other) == class_of(clause)
+                    && beyond(other).is_subset_of(outer)
+                    && beyond(clause).is_subset_of(outer))
+        }),
         PathKind::Material { input } => scan_checks(input, clause, outer),
         _ => false,
     }

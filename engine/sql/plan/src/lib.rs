@@ -11,6 +11,7 @@
 //! PostgreSQL uses its genetic search.
 #![forbid(unsafe_code)]
 
+mod bitmap_paths;
 pub mod cache;
 mod clause;
 pub mod cost;
@@ -19,15 +20,19 @@ mod equivalence;
 mod expression;
 mod join;
 pub mod lookup;
+mod min_max;
 mod path;
+mod pattern;
 pub mod plan;
 pub mod planner;
+mod presorted;
 mod pull_up;
 mod query;
 mod relation;
 mod root;
 mod scan_paths;
 mod selectivity;
+mod self_join;
 mod set_operation;
 mod set_returning;
 mod setup;

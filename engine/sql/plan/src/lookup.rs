@@ -40,6 +40,8 @@ pub trait CatalogFacts {
     fn index_blocks(&self, index: &IndexEntry) -> Result<u32>;
     /// Levels of a B-tree above its leaves.
     fn index_height(&self, index: &IndexEntry) -> Result<u32>;
+    /// The first or the last value in an index, as far as a short look tells.
+    fn index_end(&self, index: &IndexEntry, last: bool) -> Result<Option<Value>>;
     /// Calls an immutable built-in function; `None` if it is not built or needs more than its arguments.
     fn call(&self, function: Oid, collation: Oid, args: &[&Value]) -> Result<Option<Value>>;
     /// A cast through text forms, of types whose forms depend on no setting.
@@ -384,7 +386,7 @@ impl<'a> Lookup<'a> {
                 width += self.type_width(attribute.type_oid, attribute.typmod)?;
             }
             let fill = f64::from(table.relation.options.fillfactor);
-            let tuple = (f64::from(width) / 8.0).ceil() * 8.0 + 24.0 + 4.0;
+            let tuple = f64::from(width) + 24.0 + 4.0;
             ((8192.0 - 24.0) * fill / 100.0 / tuple).floor()
         };
         let visible = f64::from(table.all_visible);

@@ -66,6 +66,10 @@ pub enum PathKind {
         clauses: Vec<Rc<Clause>>,
     },
     IndexScan(IndexPath),
+    BitmapHeapScan {
+        relid: u32,
+        bitmap: Rc<BitmapPath>,
+    },
     TidScan {
         relid: u32,
         quals: Vec<Rc<Clause>>,
@@ -90,6 +94,11 @@ pub enum PathKind {
     },
     /// Never any row.
     Dummy,
+    /// One row: of each aggregate the value that an init plan finds.
+    MinMax {
+        values: Vec<(Expression, Expression)>,
+        having: Vec<Expression>,
+    },
     NestLoop(JoinPath),
     MergeJoin {
         join: JoinPath,
@@ -168,6 +177,28 @@ pub struct IndexPath {
     pub filter: Vec<Rc<Clause>>,
     pub direction: ScanDirection,
     pub index_only: bool,
+}
+
+/// A way to make a bitmap of places.
+#[derive(Clone, Debug)]
+pub struct BitmapPath {
+    pub source: BitmapSource,
+    /// Of making and keeping it.
+    pub cost: f64,
+    pub selectivity: f64,
+    pub required_outer: Relids,
+    /// Conditions with other relations that hold for the rows wanted, checked by an index or not.
+    pub joined: Vec<Rc<Clause>>,
+}
+
+#[derive(Clone, Debug)]
+pub enum BitmapSource {
+    Index {
+        scan: IndexPath,
+        /// Of reading the index.
+        cost: f64,
+    },
+    And(Vec<Rc<BitmapPath>>),
 }
 
 #[derive(Clone, Debug)]

@@ -95,6 +95,11 @@ pub enum PlanNode {
     },
     IndexScan(IndexScan),
     IndexOnlyScan(IndexOnlyScan),
+    BitmapHeapScan(BitmapHeapScan),
+    BitmapIndexScan(BitmapIndexScan),
+    BitmapAnd {
+        inputs: Vec<Plan>,
+    },
     TidScan {
         scan_relid: u32,
         tid_quals: Vec<Expression>,
@@ -186,6 +191,24 @@ pub struct IndexOnlyScan {
     pub direction: ScanDirection,
     /// What the index returns, as expressions over the scanned relation, in the index's column order.
     pub index_target_list: Vec<Expression>,
+}
+
+/// Reads the rows that its input's bitmap names.
+#[derive(Clone, Debug)]
+pub struct BitmapHeapScan {
+    pub scan_relid: u32,
+    pub input: Box<Plan>,
+    /// The index conditions below, for rows that the bitmap names only as one of their page.
+    pub recheck: Vec<Expression>,
+}
+
+/// Makes a bitmap of the places that an index has for its conditions.
+#[derive(Clone, Debug)]
+pub struct BitmapIndexScan {
+    pub scan_relid: u32,
+    pub index: Oid,
+    pub index_quals: Vec<IndexQual>,
+    pub index_qual_original: Vec<Expression>,
 }
 
 /// One condition on a column of an index.
@@ -420,6 +443,7 @@ impl Plan {
             PlanNode::SeqScan { .. }
             | PlanNode::IndexScan(_)
             | PlanNode::IndexOnlyScan(_)
+            | PlanNode::BitmapIndexScan(_)
             | PlanNode::TidScan { .. }
             | PlanNode::FunctionScan { .. }
             | PlanNode::ValuesScan { .. } => Vec::new(),
@@ -436,7 +460,8 @@ impl Plan {
             | PlanNode::MergeJoin(MergeJoin { join, .. })
             | PlanNode::HashJoin(HashJoin { join, .. }) => vec![&join.outer, &join.inner],
             PlanNode::Agg(agg) => vec![&agg.input],
-            PlanNode::Append { inputs } => inputs.iter().collect(),
+            PlanNode::BitmapHeapScan(scan) => vec![&scan.input],
+            PlanNode::BitmapAnd { inputs } | PlanNode::Append { inputs } => inputs.iter().collect(),
             PlanNode::SetOp(set_op) => vec![&set_op.left, &set_op.right],
             PlanNode::ModifyTable(modify) => vec![&modify.input],
         }

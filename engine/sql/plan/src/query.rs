@@ -48,6 +48,12 @@ pub fn plan_query(global: &mut Global<'_>, mut query: Query, tuple_fraction: f64
         query.has_aggs = true;
     }
     check_supported(&query)?;
+    let may_be_min_max = query.has_aggs
+        && query.command_type == CommandType::Select
+        && query.group_clause.is_empty()
+        && query.set_operations.is_none()
+        && query.cte_list.is_empty();
+    let min_max_source = may_be_min_max.then(|| query.clone());
     let mut tree = JoinTree::from_query(std::mem::take(&mut query.jointree));
     let has_having = query.having_qual.is_some();
     let offset = global.range_table.len() as u32;
@@ -64,6 +70,8 @@ pub fn plan_query(global: &mut Global<'_>, mut query: Query, tuple_fraction: f64
         outer_join_classes: Vec::new(),
         query_order: Vec::new(),
         init_plans: Vec::new(),
+        paid_init_plans: Vec::new(),
+        min_max_source,
         count_groups,
         constant_quals: Vec::new(),
         has_having,
@@ -119,7 +127,8 @@ impl Root<'_, '_> {
         })?;
         self.tree = tree;
         self.preprocess_range_table()?;
-        self.split_having()
+        self.split_having()?;
+        self.remove_self_joins()
     }
 
     /// LATERAL items may mention columns of subqueries that are no more.
@@ -231,15 +240,15 @@ impl Root<'_, '_> {
             }
         }
         self.distribute_quals()?;
+        self.reduce_unique_semi_joins()?;
 
         let group_order = self.order_of(&group, &targets)?;
+        let group_order = self.with_aggregate_order(group_order, &targets)?;
         let distinct_order = self.order_of(&distinct, &targets)?;
         let sort_order = self.order_of(&order, &targets)?.unwrap_or_default();
         let is_grouped = !group.is_empty() || self.query.has_aggs || self.has_having;
-        self.query_order = if !group.is_empty() {
+        self.query_order = if is_grouped {
             group_order.clone().unwrap_or_default()
-        } else if is_grouped {
-            Vec::new()
         } else if distinct_order.as_ref().is_some_and(|keys| keys.len() > sort_order.len()) {
             distinct_order.clone().unwrap_or_default()
         } else {
@@ -314,8 +323,8 @@ impl Root<'_, '_> {
             entry.resorigcol = target.resorigcol;
         }
         plan.init_plans = std::mem::take(&mut self.init_plans);
-        let startup: f64 =
-            plan.init_plans.iter().map(|init| self.global.subplans[init.plan_id].cost.total).sum();
+        let unpaid = plan.init_plans.iter().filter(|init| !self.paid_init_plans.contains(&init.plan_id));
+        let startup: f64 = unpaid.map(|init| self.global.subplans[init.plan_id].cost.total).sum();
         plan.cost.startup += startup;
         plan.cost.total += startup;
         let order = self.visible_order(&best.pathkeys, &targets);
@@ -648,8 +657,16 @@ impl Root<'_, '_> {
         let is_group = !self.query.has_aggs;
         let mut paths = Vec::new();
         if group.is_empty() {
+            let order = order.unwrap_or_default();
+            let presorted = inputs.iter().filter(|input| order_satisfies(&input.pathkeys, &order));
+            let presorted = presorted.min_by(|a, b| a.cost.total.total_cmp(&b.cost.total)).cloned();
+            let sorted = self.sorted(&cheapest, &order, None);
+            let input = match presorted {
+                Some(presorted) if order.is_empty() || presorted.cost.total <= sorted.cost.total => presorted,
+                _ => sorted,
+            };
             let path = self.aggregate_path(
-                cheapest,
+                input,
                 AggStrategy::Plain,
                 group,
                 1.0,
@@ -658,7 +675,13 @@ impl Root<'_, '_> {
                 &having,
                 is_group,
             )?;
+            let cost = path.cost.total;
             add_path(&mut paths, path);
+            if let Some(source) = self.min_max_source.take()
+                && let Some(path) = self.min_max_path(&source, target, cost)?
+            {
+                paths = vec![path];
+            }
             return Ok(paths);
         }
         let distinct_aggregates = target.exprs.iter().chain(&having).any(|expr| {
@@ -767,7 +790,11 @@ impl Root<'_, '_> {
             rows,
             cost,
             disabled_nodes: input.disabled_nodes + disabled,
-            pathkeys: if strategy == AggStrategy::Sorted { input.pathkeys.clone() } else { Vec::new() },
+            // Within a group the input may have had an order of its own.
+            pathkeys: match strategy {
+                AggStrategy::Sorted => input.pathkeys.iter().take(group.len()).cloned().collect(),
+                _ => Vec::new(),
+            },
             kind: PathKind::Agg {
                 input,
                 strategy,

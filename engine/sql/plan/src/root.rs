@@ -46,6 +46,10 @@ pub struct Root<'g, 'a> {
     /// The order that the next step above scans and joins wants.
     pub query_order: Vec<PathKey>,
     pub init_plans: Vec<InitPlan>,
+    /// Init plans whose cost some path has counted.
+    pub paid_init_plans: Vec<usize>,
+    /// The query as it came, if `min` and `max` may be found by other queries.
+    pub min_max_source: Option<Query>,
     /// [`Global::count_groups`], for this level.
     pub count_groups: bool,
     /// Conditions on no relation at all.

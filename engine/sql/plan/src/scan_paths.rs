@@ -13,12 +13,16 @@ use kokkiri_primitives::Result;
 use crate::clause::Clause;
 use crate::cost::{self, Cost, EvaluationCost, IndexScanInput, clamp_rows};
 use crate::expression::{relids, without_relabel};
-use crate::path::{IndexClause, IndexPath, Path, PathKey, PathKind, Target, add_path};
+use crate::path::{
+    BitmapPath, BitmapSource, IndexClause, IndexPath, Path, PathKey, PathKind, Target, add_path,
+};
 use crate::plan::ScanDirection;
 use crate::relation::{BaseKind, IndexInfo, Rel};
 use crate::root::{Root, key};
 
 const BTREE_EQUAL: u16 = 3;
+/// The operator `tid = tid`.
+const TID_EQUAL: u32 = 387;
 
 impl Root<'_, '_> {
     /// Estimates each base relation's rows and finds its paths.
@@ -96,7 +100,7 @@ impl Root<'_, '_> {
         self.global.lookup.type_width(expr.result_type(), expr.typmod())
     }
 
-    fn filter_cost(clauses: &[Rc<Clause>]) -> EvaluationCost {
+    pub fn filter_cost(clauses: &[Rc<Clause>]) -> EvaluationCost {
         clauses.iter().fold(EvaluationCost::default(), |sum, clause| sum + clause.cost)
     }
 
@@ -130,9 +134,11 @@ impl Root<'_, '_> {
                 add_path(&mut paths, simple(scan, cost, Vec::new(), disabled));
                 self.tid_paths(relid, target, &mut paths)?;
                 let indexes = self.base[&relid].indexes.clone();
+                let mut bitmaps = (Vec::new(), Vec::new());
                 for index in indexes.into_iter().filter(|index| index.predicate_holds) {
-                    self.index_paths(relid, &index, target, &mut paths)?;
+                    self.index_paths(relid, &index, target, &mut paths, &mut bitmaps)?;
                 }
+                self.bitmap_paths(relid, &bitmaps.0, &bitmaps.1, target, &mut paths)?;
             }
             BaseKind::Subquery(subquery) => {
                 let subquery = Rc::clone(subquery);
@@ -201,13 +207,13 @@ impl Root<'_, '_> {
         let base = &self.base[&relid];
         let is_ctid = |expr: &Expression| matches!(expr, Expression::Var(var) if var.varno == relid && var.varattno == -1);
         let found = base.restrictions.iter().find_map(|clause| match &clause.expr {
-            Expression::OpExpr(operator) if operator.opno.0 == 402 => match operator.args.as_slice() {
+            Expression::OpExpr(operator) if operator.opno.0 == TID_EQUAL => match operator.args.as_slice() {
                 [left, right] if is_ctid(left) && relids(right).is_empty() => Some((clause, 1.0)),
                 [left, right] if is_ctid(right) && relids(left).is_empty() => Some((clause, 1.0)),
                 _ => None,
             },
             Expression::ScalarArrayOpExpr(test)
-                if test.opno.0 == 402
+                if test.opno.0 == TID_EQUAL
                     && test.use_or
                     && is_ctid(&test.scalar)
                     && relids(&test.array).is_empty() =>
@@ -241,6 +247,7 @@ impl Root<'_, '_> {
         index: &Rc<IndexInfo>,
         target: &Rc<Target>,
         paths: &mut Vec<Rc<Path>>,
+        bitmaps: &mut (Vec<Rc<BitmapPath>>, Vec<Rc<BitmapPath>>),
     ) -> Result<()> {
         let restrictions = self.base[&relid].restrictions.clone();
         let mut own = Vec::new();
@@ -248,7 +255,7 @@ impl Root<'_, '_> {
             own.extend(self.match_index(clause, index)?);
         }
         own.sort_by_key(|clause| clause.column);
-        self.build_index_path(relid, index, &own, &[], target, paths)?;
+        bitmaps.0.extend(self.build_index_path(relid, index, &own, &[], target, paths)?);
 
         // Conditions with other relations, first those written, then those that classes imply.
         let mut candidates: Vec<Rc<Clause>> = self.base[&relid].join_clauses.clone();
@@ -314,7 +321,7 @@ impl Root<'_, '_> {
                     used.push(Rc::clone(clause));
                 }
             }
-            self.build_index_path(relid, index, &clauses, &used, target, paths)?;
+            bitmaps.1.extend(self.build_index_path(relid, index, &clauses, &used, target, paths)?);
         }
         Ok(())
     }
@@ -414,6 +421,7 @@ impl Root<'_, '_> {
         Ok(None)
     }
 
+    /// Adds the scans of an index with these conditions; answers the bitmap that it could make.
     fn build_index_path(
         &mut self,
         relid: u32,
@@ -422,7 +430,8 @@ impl Root<'_, '_> {
         joined: &[Rc<Clause>],
         target: &Rc<Target>,
         paths: &mut Vec<Rc<Path>>,
-    ) -> Result<()> {
+    ) -> Result<Option<Rc<BitmapPath>>> {
+        let mut bitmap = None;
         let index_only = self.global.cost.enable.indexonlyscan && self.covers(relid, index);
         let mut required_outer = Relids::new();
         for clause in joined {
@@ -461,15 +470,27 @@ impl Root<'_, '_> {
                 index_only,
             )?;
             let costed = cost::index_scan(&self.global.cost, &input);
+            let scan = IndexPath {
+                relid,
+                index: Rc::clone(index),
+                index_clauses: index_clauses.to_vec(),
+                filter,
+                direction: if backward { ScanDirection::Backward } else { ScanDirection::Forward },
+                index_only,
+            };
+            if !backward && !index_clauses.is_empty() && (pathkeys.is_empty() || input.selectivity < 1.0) {
+                // Each place kept in the bitmap costs a little.
+                let keeping = 0.1 * self.global.cost.cpu_operator_cost * rows;
+                bitmap = Some(Rc::new(BitmapPath {
+                    source: BitmapSource::Index { scan: scan.clone(), cost: costed.index_total },
+                    cost: costed.index_total + keeping,
+                    selectivity: input.selectivity,
+                    required_outer: required_outer.clone(),
+                    joined: joined.to_vec(),
+                }));
+            }
             let path = Path {
-                kind: PathKind::IndexScan(IndexPath {
-                    relid,
-                    index: Rc::clone(index),
-                    index_clauses: index_clauses.to_vec(),
-                    filter,
-                    direction: if backward { ScanDirection::Backward } else { ScanDirection::Forward },
-                    index_only,
-                }),
+                kind: PathKind::IndexScan(scan),
                 relids: relids.clone(),
                 required_outer: required_outer.clone(),
                 target: Rc::clone(target),
@@ -480,7 +501,7 @@ impl Root<'_, '_> {
             };
             add_path(paths, path);
         }
-        Ok(())
+        Ok(bitmap)
     }
 
     /// Every column needed is in the index (`check_index_only`).
@@ -608,7 +629,7 @@ impl Root<'_, '_> {
     }
 
     /// How often a parameterised scan is expected to run (`get_loop_count`).
-    fn loop_count(&self, required_outer: &Relids) -> f64 {
+    pub fn loop_count(&self, required_outer: &Relids) -> f64 {
         let rows = required_outer.iter().filter_map(|relid| self.base.get(&relid)).map(|base| base.rows);
         let least = rows.fold(f64::INFINITY, f64::min);
         if least.is_finite() { least } else { 1.0 }

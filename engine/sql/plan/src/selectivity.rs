@@ -12,8 +12,9 @@ use kokkiri_statistics::column::ColumnStatistics;
 use kokkiri_statistics::selectivity::{self as estimate, Inequality, RelationRows, Variable, VariableKind};
 use kokkiri_types::Value;
 
-use crate::clause::Clause;
+use crate::clause::{Clause, MergeRanges};
 use crate::expression::{BOOL, variables, without_relabel};
+use crate::path::PathKey;
 use crate::plan::JoinType;
 use crate::relation::BaseKind;
 use crate::root::Root;
@@ -55,6 +56,8 @@ mod estimator {
     pub const GT: u32 = 104;
     pub const LE: u32 = 336;
     pub const GE: u32 = 337;
+    pub const LIKE: u32 = 1819;
+    pub const NOT_LIKE: u32 = 1822;
     pub const MATCHING: u32 = 5040;
     pub const MATCHING_JOIN: u32 = 5041;
     pub const EQ_JOIN: u32 = 105;
@@ -343,13 +346,122 @@ impl Root<'_, '_> {
                     value,
                     on_left,
                     constant_type: other.result_type(),
-                    variable_type: variable.result_type(),
+                    variable,
                 };
                 estimate::inequality(&examined.variable(), direction, &mut comparison)
             }
             estimator::MATCHING => estimate::DEFAULT_MATCHING_SEL,
+            estimator::LIKE | estimator::NOT_LIKE if on_left => {
+                let negated = restrict.0 == estimator::NOT_LIKE;
+                let matching = if negated { entry.negator } else { Some(operator.opno) };
+                match (value, matching) {
+                    (Some(Value::Null), _) => 0.0,
+                    (Some(Value::Bytes(pattern)), Some(matching)) => {
+                        let function = self.global.lookup.operator(matching)?.function;
+                        let matched = self.like_selectivity(
+                            &examined,
+                            variable,
+                            pattern,
+                            function,
+                            operator.inputcollid,
+                        )?;
+                        if negated { estimate::not_equal(&examined.variable(), matched) } else { matched }
+                    }
+                    _ if negated => 1.0 - estimate::DEFAULT_MATCH_SEL,
+                    _ => estimate::DEFAULT_MATCH_SEL,
+                }
+            }
             _ => estimate::DEFAULT_MATCH_SEL,
         })
+    }
+
+    /// Which part of each side of a merge join lies between the other's ends: `mergejoinscansel`. `None` if
+    /// the statistics don't tell.
+    pub fn merge_ranges(
+        &self,
+        left: &Expression,
+        right: &Expression,
+        key: &PathKey,
+        collation: Oid,
+    ) -> Result<Option<MergeRanges>> {
+        let lookup = &self.global.lookup;
+        let (examined_left, examined_right) = (self.examine(left)?, self.examine(right)?);
+        let function = |a: &Expression, b: &Expression, strategy: i16| -> Result<Option<Oid>> {
+            let operator = lookup.family_operator(key.family, a.result_type(), b.result_type(), strategy)?;
+            Ok(match operator {
+                Some(operator) => Some(lookup.operator(operator)?.function),
+                None => None,
+            })
+        };
+        const LESS: i16 = 1;
+        const LESS_OR_EQUAL: i16 = 2;
+        const GREATER_OR_EQUAL: i16 = 4;
+        const GREATER: i16 = 5;
+        let (Some(less_left), Some(less_right)) =
+            (function(left, left, LESS)?, function(right, right, LESS)?)
+        else {
+            return Ok(None);
+        };
+        let range = |examined: &Examined, less: Oid| {
+            let less = |a: &Value, b: &Value| lookup.holds(less, collation, &[a, b]);
+            examined.statistics.as_deref().and_then(|statistics| estimate::range(statistics, less))
+        };
+        let (Some(of_left), Some(of_right)) =
+            (range(&examined_left, less_left), range(&examined_right, less_right))
+        else {
+            return Ok(None);
+        };
+        // The first and the last value in the order of the merge.
+        let ends = |(low, high): (Value, Value)| if key.descending { (high, low) } else { (low, high) };
+        let (left_ends, right_ends) = (ends(of_left), ends(of_right));
+        let (inclusive, exclusive, to, before) = if key.descending {
+            (Inequality::GreaterOrEqual, Inequality::Greater, GREATER_OR_EQUAL, GREATER)
+        } else {
+            (Inequality::LessOrEqual, Inequality::Less, LESS_OR_EQUAL, LESS)
+        };
+        let part = |examined: &Examined,
+                    variable: &Expression,
+                    other: &Expression,
+                    value: &Value,
+                    strategy: i16,
+                    inequality: Inequality| {
+            let Some(function) = function(variable, other, strategy)? else { return Ok(None) };
+            let mut comparison = ConstantComparison {
+                root: self,
+                function,
+                collation,
+                value,
+                on_left: true,
+                constant_type: other.result_type(),
+                variable,
+            };
+            let part = estimate::inequality(&examined.variable(), inequality, &mut comparison);
+            Result::Ok(Some(part).filter(|part| *part != estimate::DEFAULT_INEQ_SEL))
+        };
+        let left_end = part(&examined_left, left, right, &right_ends.1, to, inclusive)?.unwrap_or(1.0);
+        let right_end = part(&examined_right, right, left, &left_ends.1, to, inclusive)?.unwrap_or(1.0);
+        // Only one side can end before its own end, and only one begin after its own beginning.
+        let (left_end, right_end) = (
+            if left_end < right_end { left_end } else { 1.0 },
+            if right_end < left_end { right_end } else { 1.0 },
+        );
+        let left_start = part(&examined_left, left, right, &right_ends.0, before, exclusive)?.unwrap_or(0.0);
+        let right_start = part(&examined_right, right, left, &left_ends.0, before, exclusive)?.unwrap_or(0.0);
+        let (left_start, right_start) = (
+            if left_start > right_start { left_start } else { 0.0 },
+            if right_start > left_start { right_start } else { 0.0 },
+        );
+        let settled = |examined: &Examined, start: f64, end: f64| {
+            // Nulls that come first are read, too.
+            let nulls = if key.nulls_first { examined.variable().null_fraction() } else { 0.0 };
+            let start = estimate::clamp_probability(start + nulls);
+            let end = estimate::clamp_probability(end + nulls);
+            if start >= end { (0.0, 1.0) } else { (start, end) }
+        };
+        Ok(Some((
+            settled(&examined_left, left_start, left_end),
+            settled(&examined_right, right_start, right_end),
+        )))
     }
 
     fn equality(
@@ -582,7 +694,7 @@ struct ConstantComparison<'r, 'g, 'a> {
     value: &'r Value,
     on_left: bool,
     constant_type: Oid,
-    variable_type: Oid,
+    variable: &'r Expression,
 }
 
 impl estimate::CompareConstant for ConstantComparison<'_, '_, '_> {
@@ -594,7 +706,8 @@ impl estimate::CompareConstant for ConstantComparison<'_, '_, '_> {
     fn position(&mut self, low: &Value, high: &Value) -> Option<f64> {
         let lookup = &self.root.global.lookup;
         let value = lookup.scalar(self.constant_type, self.value)?;
-        let (low, high) = (lookup.scalar(self.variable_type, low)?, lookup.scalar(self.variable_type, high)?);
+        let variable_type = self.variable.result_type();
+        let (low, high) = (lookup.scalar(variable_type, low)?, lookup.scalar(variable_type, high)?);
         Some(if high <= low {
             0.5
         } else if value <= low {
@@ -604,5 +717,19 @@ impl estimate::CompareConstant for ConstantComparison<'_, '_, '_> {
         } else {
             (value - low) / (high - low)
         })
+    }
+
+    /// `get_actual_variable_range`: an index that begins with the column is asked.
+    fn actual_end(&mut self, highest: bool) -> Option<Value> {
+        let Expression::Var(var) = without_relabel(self.variable) else { return None };
+        let base = self.root.base.get(&var.varno)?;
+        let index = base.indexes.iter().find(|index| {
+            index.predicate.is_empty()
+                && index.collations[0] == self.collation
+                && matches!(&index.columns[0], Expression::Var(column) if column.varattno == var.varattno)
+        })?;
+        let facts = self.root.global.lookup.facts;
+        // Planning goes on with what the statistics say if the index can't be read now.
+        facts.index_end(&index.entry, highest != index.descending[0]).ok().flatten()
     }
 }

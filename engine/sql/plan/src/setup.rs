@@ -7,6 +7,7 @@ use std::collections::BTreeMap;
 use std::rc::Rc;
 
 use kokkiri_analyze::tree::{Expression, Relids, RteKind};
+use kokkiri_catalog::entries::ConstraintKind;
 use kokkiri_primitives::{Error, Result, stack};
 
 use crate::clause::Clause;
@@ -262,6 +263,16 @@ impl Root<'_, '_> {
     /// Finds a condition's place (`distribute_qual_to_rels`).
     fn distribute(&mut self, qual: &Expression, scope: &Relids, outer: Option<&SpecialJoin>) -> Result<()> {
         let mentions = relids(qual);
+        match self.known_null_test(qual).filter(|_| outer.is_none()) {
+            Some(true) => return Ok(()),
+            Some(false) => {
+                let never = crate::expression::boolean(Some(false));
+                let clause = Clause::new(&self.global.lookup, never, Some(mentions), true)?;
+                self.place_clause(Rc::new(clause));
+                return Ok(());
+            }
+            None => {}
+        }
         // An outer join's own condition must wait for the join unless it looks at the null-extended
         // side alone: there it can filter before.
         let own_join = outer.filter(|special| {
@@ -296,6 +307,24 @@ impl Root<'_, '_> {
         }
         self.place_clause(clause);
         Ok(())
+    }
+
+    /// What a test for null says of a column that is never null (`restriction_is_always_true`).
+    fn known_null_test(&self, qual: &Expression) -> Option<bool> {
+        let Expression::NullTest(test) = qual else { return None };
+        let Expression::Var(var) = &test.arg else { return None };
+        if test.arg_is_row || var.varlevelsup != 0 || !var.varnullingrels.is_empty() {
+            return None;
+        }
+        let BaseKind::Table(table) = &self.base.get(&var.varno)?.kind else { return None };
+        let attribute = table.relation.tuple_desc.get((var.varattno as usize).wrapping_sub(1))?;
+        // Rows older than a NOT NULL that was not validated may be null.
+        let is_doubtful = table.constraints.iter().any(|constraint| {
+            constraint.kind == ConstraintKind::NotNull
+                && !constraint.validated
+                && constraint.key.contains(&var.varattno)
+        });
+        (attribute.not_null && !is_doubtful).then_some(!test.is_null)
     }
 
     /// Gives a condition to its relation, or to all the relations of its join.

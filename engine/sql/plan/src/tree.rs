@@ -90,6 +90,26 @@ impl JoinTree {
         }
     }
 
+    /// The conditions that hold for every row of the tree: those of outer and semi joins left out.
+    pub fn for_each_inner_qual_mut(&mut self, visit: &mut dyn FnMut(&mut Expression)) {
+        match self {
+            JoinTree::Relation(_) => {}
+            JoinTree::From { items, quals } => {
+                items.iter_mut().for_each(|item| item.for_each_inner_qual_mut(visit));
+                quals.iter_mut().for_each(visit);
+            }
+            JoinTree::Join(join) if join.join_type == JoinType::Inner => {
+                join.left.for_each_inner_qual_mut(visit);
+                join.right.for_each_inner_qual_mut(visit);
+                join.quals.iter_mut().for_each(visit);
+            }
+            JoinTree::Join(join) => {
+                join.left.for_each_inner_qual_mut(visit);
+                join.right.for_each_inner_qual_mut(visit);
+            }
+        }
+    }
+
     /// Condition lists of the tree, to be rewritten as a whole.
     pub fn for_each_quals_mut<E>(
         &mut self,

@@ -29,13 +29,8 @@ use crate::relation::change_class_in_place;
 const LESS: i16 = 1;
 const EQUAL: i16 = 3;
 
-/// Analyzes a table; `note_sizes` if no VACUUM has just done so.
-pub fn analyze(
-    context: &mut CommandContext<'_>,
-    table: &RelationEntry,
-    names: &[String],
-    note_sizes: bool,
-) -> Result<()> {
+/// Analyzes a table.
+pub fn analyze(context: &mut CommandContext<'_>, table: &RelationEntry, names: &[String]) -> Result<()> {
     let columns = columns_to_analyze(context, table, names)?;
     let most = columns.iter().map(|(_, target)| *target).max().unwrap_or(0);
     let wanted_rows = ROWS_PER_TARGET * most.max(1);
@@ -57,14 +52,12 @@ pub fn analyze(
         row.relallfrozen = frozen as i32;
         row.relhasindex = !table.indexes.is_empty();
     })?;
-    if note_sizes {
-        for index in &table.indexes {
-            let index_pages = buffers.blocks(index.descriptor.file, Fork::Main)?;
-            change_class_in_place(context, index.oid, |row| {
-                row.relpages = index_pages as i32;
-                row.reltuples = total as f32;
-            })?;
-        }
+    for index in &table.indexes {
+        let index_pages = buffers.blocks(index.descriptor.file, Fork::Main)?;
+        change_class_in_place(context, index.oid, |row| {
+            row.relpages = index_pages as i32;
+            row.reltuples = total as f32;
+        })?;
     }
     Ok(())
 }

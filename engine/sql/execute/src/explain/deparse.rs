@@ -3,6 +3,8 @@
 //! Realises: the part of `ruleutils.c` that EXPLAIN uses. A variable of an input is followed through the
 //! target lists below until it is a table's column or an expression of its own.
 
+use std::cell::Cell;
+
 use kokkiri_analyze::tree::{
     BoolOp, BoolTest, CoercionForm, Const, Expression, MinMaxOp, Param, ParamKind, RteKind, SubLinkType,
     SubPlan, Var,
@@ -20,6 +22,8 @@ pub struct Deparser<'a> {
     pub facts: &'a dyn CatalogFacts,
     /// Columns are shown with their table's name: set for each line, as the lines differ in it.
     pub prefixed: bool,
+    /// The same for an expression within the line that belongs to another node.
+    forced: Cell<bool>,
     /// Of each entry of the range table, all different.
     names: Vec<String>,
     /// Plans from the top to the one being printed.
@@ -30,7 +34,15 @@ pub struct Deparser<'a> {
 impl<'a> Deparser<'a> {
     pub fn new(statement: &'a PlannedStatement, facts: &'a dyn CatalogFacts) -> Self {
         let names = relation_names(statement);
-        Self { statement, facts, prefixed: false, names, path: Vec::new(), io: IoSettings::default() }
+        Self {
+            statement,
+            facts,
+            prefixed: false,
+            forced: Cell::new(false),
+            names,
+            path: Vec::new(),
+            io: IoSettings::default(),
+        }
     }
 
     /// What a relation of the range table is called in this plan.
@@ -116,7 +128,11 @@ impl<'a> Deparser<'a> {
                 }
             }
         };
-        Ok(if self.prefixed { format!("{}.{column}", self.relation_name(var.varno)) } else { column })
+        Ok(if self.prefixed || self.forced.get() {
+            format!("{}.{column}", self.relation_name(var.varno))
+        } else {
+            column
+        })
     }
 
     /// What a parameter stands for: an outer column of a nested loop, an init plan, an argument.
@@ -129,7 +145,7 @@ impl<'a> Deparser<'a> {
             if let PlanNode::NestLoop(nest) = &ancestor.node
                 && let Some(found) = nest.parameters.iter().find(|parameter| parameter.id == param.id)
             {
-                return self.expression(&found.value, Some(ancestor));
+                return self.prefixed_expression(&found.value, ancestor);
             }
         }
         let everything = std::iter::once(&self.statement.plan).chain(&self.statement.subplans);
@@ -139,6 +155,14 @@ impl<'a> Deparser<'a> {
             }
         }
         Ok(format!("${}", param.id))
+    }
+
+    /// An expression of another node: its columns always have their table's name.
+    fn prefixed_expression(&self, expr: &Expression, plan: &'a Plan) -> Result<String> {
+        let before = self.forced.replace(true);
+        let text = self.expression(expr, Some(plan));
+        self.forced.set(before);
+        text
     }
 
     fn list(&self, exprs: &[Expression], plan: Option<&Plan>) -> Result<String> {
@@ -341,6 +365,7 @@ fn relation_names(statement: &PlannedStatement) -> Vec<String> {
             | PlanNode::ValuesScan { scan_relid, .. } => used.push(*scan_relid),
             PlanNode::IndexScan(scan) => used.push(scan.scan_relid),
             PlanNode::IndexOnlyScan(scan) => used.push(scan.scan_relid),
+            PlanNode::BitmapHeapScan(scan) => used.push(scan.scan_relid),
             PlanNode::ModifyTable(modify) => used.push(modify.result_relation),
             _ => {}
         }

@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use kokkiri_access::btree::scan_key::{Direction, Strategy};
 use kokkiri_access::heap::RowLockMode;
-use kokkiri_access::relation::Relation;
+use kokkiri_access::relation::{IndexDescriptor, Relation};
 use kokkiri_analyze::tree::{CommandType, Expression, RteKind, TargetEntry};
 use kokkiri_catalog::entries::{IndexEntry, RelationEntry};
 use kokkiri_functions::{aggregate as find_aggregate, not_built};
@@ -17,6 +17,9 @@ use kokkiri_types::{Batch, PhysicalType};
 
 use super::aggregate::{Aggregate, Call, GroupKey, OrderedInput};
 use super::append::Append;
+use super::bitmap::{
+    BitmapAnd, BitmapHeapScan as BitmapHeapScanOperator, BitmapIndexScan as BitmapIndexScanOperator,
+};
 use super::function_scan::{FunctionScan, Source, SubqueryScan, ValuesScan};
 use super::hash_join::{Hash as HashOperator, HashJoin as HashJoinOperator, Key as HashKey};
 use super::index_scan::{IndexScan as IndexScanOperator, Key as IndexKey, KeyTest};
@@ -121,6 +124,12 @@ impl Builder<'_> {
                 scan.direction,
                 Some(&scan.index_target_list),
             ),
+            PlanNode::BitmapHeapScan(scan) => self.bitmap_heap_scan(plan, scan),
+            PlanNode::BitmapIndexScan(scan) => self.bitmap_index_scan(scan),
+            PlanNode::BitmapAnd { inputs } => {
+                let inputs = inputs.iter().map(|input| self.build(input)).collect::<Result<_>>()?;
+                Ok(Box::new(BitmapAnd { inputs }))
+            }
             PlanNode::SubqueryScan { scan_relid, input } => {
                 let width = input.target_list.len();
                 let attributes = (1..=width as i16).collect();
@@ -340,28 +349,8 @@ impl Builder<'_> {
         }))
     }
 
-    #[allow(clippy::too_many_arguments)]
-    fn index_scan(
-        &self,
-        plan: &Plan,
-        relid: u32,
-        index: Oid,
-        quals: &[IndexQual],
-        original: &[Expression],
-        direction: ScanDirection,
-        only: Option<&[Expression]>,
-    ) -> Result<Box<dyn Operator>> {
-        if self.recheck.contains(&relid) {
-            let restored = restore_index_columns(plan, only);
-            return self.seq_scan(&restored, relid, original);
-        }
-        let table = self.table(relid)?;
-        let entry: &Arc<IndexEntry> = table
-            .indexes
-            .iter()
-            .find(|entry| entry.oid == index)
-            .ok_or_else(|| Error::internal("the plan's index is gone"))?;
-        let descriptor = Arc::clone(&entry.descriptor);
+    /// The conditions of an index scan, compiled.
+    fn index_keys(&self, descriptor: &IndexDescriptor, quals: &[IndexQual]) -> Result<Vec<IndexKey>> {
         let none = self.input_scope();
         let mut keys = Vec::new();
         for qual in quals {
@@ -390,6 +379,70 @@ impl Builder<'_> {
             };
             keys.push(IndexKey { column: qual.column, test });
         }
+        Ok(keys)
+    }
+
+    fn index_entry(&self, relid: u32, index: Oid) -> Result<(Arc<RelationEntry>, Arc<IndexEntry>)> {
+        let table = self.table(relid)?;
+        let entry = table.indexes.iter().find(|entry| entry.oid == index).cloned();
+        let entry = entry.ok_or_else(|| Error::internal("the plan's index is gone"))?;
+        Ok((table, entry))
+    }
+
+    fn bitmap_index_scan(&self, scan: &BitmapIndexScan) -> Result<Box<dyn Operator>> {
+        let (_, entry) = self.index_entry(scan.scan_relid, scan.index)?;
+        let index = Arc::clone(&entry.descriptor);
+        let keys = self.index_keys(&index, &scan.index_quals)?;
+        Ok(Box::new(BitmapIndexScanOperator { index, keys, scan: None }))
+    }
+
+    fn bitmap_heap_scan(&self, plan: &Plan, scan: &BitmapHeapScan) -> Result<Box<dyn Operator>> {
+        let relid = scan.scan_relid;
+        if self.recheck.contains(&relid) {
+            return self.seq_scan(plan, relid, &scan.recheck);
+        }
+        let relation = Arc::clone(&self.table(relid)?.relation);
+        let exprs = plan.target_list.iter().map(|target| &target.expr).chain(&plan.qual);
+        let fetched = Fetched::new(&relation, self.attributes(relid, exprs.chain(&scan.recheck)))?;
+        let scope = Scope::of_scan(relid, fetched.attributes.clone(), &self.names);
+        Ok(Box::new(BitmapHeapScanOperator {
+            input: self.build(&scan.input)?,
+            recheck: Filter::compile(&scope, &scan.recheck)?,
+            filter: Filter::compile(&scope, &plan.qual)?,
+            projection: Projection::compile(&scope, &plan.target_list, fetched.types.len())?,
+            relation,
+            fetched,
+            fetch: None,
+            pages: None,
+            current: None,
+            tids: Vec::new(),
+            growth: Growth::default(),
+            batch: Batch::default(),
+            removed: 0,
+            removed_by_recheck: 0,
+            exact_pages: 0,
+            lossy_pages: 0,
+        }))
+    }
+
+    #[allow(clippy::too_many_arguments)]
+    fn index_scan(
+        &self,
+        plan: &Plan,
+        relid: u32,
+        index: Oid,
+        quals: &[IndexQual],
+        original: &[Expression],
+        direction: ScanDirection,
+        only: Option<&[Expression]>,
+    ) -> Result<Box<dyn Operator>> {
+        if self.recheck.contains(&relid) {
+            let restored = restore_index_columns(plan, only);
+            return self.seq_scan(&restored, relid, original);
+        }
+        let (table, entry) = self.index_entry(relid, index)?;
+        let descriptor = Arc::clone(&entry.descriptor);
+        let keys = self.index_keys(&descriptor, quals)?;
         let relation = Arc::clone(&table.relation);
         let index_types: Vec<PhysicalType> =
             descriptor.tuple_desc.iter().map(|attribute| attribute.physical).collect();
@@ -879,7 +932,7 @@ struct RecheckScan {
 
 impl Operator for RecheckScan {
     fn next(&mut self, context: &mut Context<'_>, _demand: usize, out: &mut Batch) -> Result<()> {
-        use kokkiri_access::heap::{Heap, TupleFetch};
+        use kokkiri_access::heap::Heap;
         use kokkiri_transaction::Visibility;
         out.selection.set_all(0);
         if std::mem::replace(&mut self.done, true) {
@@ -891,9 +944,8 @@ impl Operator for RecheckScan {
         let heap = Heap::new(&self.relation, context.transaction);
         let mut batch = Batch::default();
         crate::row_store::prepare(&mut batch, &self.fetched.types);
-        let mut fetch = TupleFetch::new(&heap, &self.fetched.columns);
-        let columns = &mut batch.columns[..self.fetched.columns.len()];
-        if !fetch.fetch_version(&heap, &Visibility::Any, tid, 0, columns)? {
+        let mut fetch = self.fetched.fetch(&heap);
+        if !fetch.fetch_version(&heap, &Visibility::Any, tid, 0, &mut batch.columns)? {
             return Ok(());
         }
         self.fetched.fill_system(self.relation.oid, &[tid], &mut batch);

@@ -36,7 +36,7 @@ pub enum KeyTest {
 }
 
 /// Computes the scan keys; `None` if a comparison with null makes the scan empty.
-fn scan_keys(keys: &mut [Key], context: &mut Context<'_>) -> Result<Option<Vec<ScanKey>>> {
+pub fn scan_keys(keys: &mut [Key], context: &mut Context<'_>) -> Result<Option<Vec<ScanKey>>> {
     let mut made = Vec::with_capacity(keys.len());
     for key in keys {
         let condition = match &mut key.test {
@@ -122,10 +122,9 @@ impl IndexScan {
         let relation = Arc::clone(&self.relation);
         let heap = Heap::new(&relation, context.transaction);
         let snapshot = Visibility::Mvcc(context.snapshot);
-        let heap_columns = if self.index_only { 0 } else { self.fetched.columns.len() };
         let Some(scan) = &mut self.scan else { return Ok(0) };
         let fetch = self.fetch.get_or_insert_with(|| {
-            TupleFetch::new(&heap, if self.index_only { &[] } else { &self.fetched.columns })
+            if self.index_only { TupleFetch::new(&heap, &[]) } else { self.fetched.fetch(&heap) }
         });
         let mut rows = 0;
         while rows < wanted {
@@ -156,8 +155,7 @@ impl IndexScan {
                 }
                 self.tids.push(tid);
             } else {
-                let columns = &mut self.batch.columns[..heap_columns];
-                match fetch.fetch_chain(&heap, &snapshot, tid, rows, columns)? {
+                match fetch.fetch_chain(&heap, &snapshot, tid, rows, &mut self.batch.columns)? {
                     FetchedRow::Visible(at) => self.tids.push(at),
                     FetchedRow::Nothing { all_dead } => {
                         if all_dead {

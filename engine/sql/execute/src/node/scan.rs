@@ -4,7 +4,8 @@ use std::sync::Arc;
 
 use kokkiri_access::heap::{Heap, Scan, ScanOptions, TupleFetch};
 use kokkiri_access::relation::Relation;
-use kokkiri_primitives::{ItemPointer, Oid, Result};
+use kokkiri_access::tuple::deform::HeaderField;
+use kokkiri_primitives::{Error, ItemPointer, Oid, Result};
 use kokkiri_transaction::Visibility;
 use kokkiri_types::{BATCH_ROWS, Batch, PhysicalType, Value, ValueRef};
 
@@ -21,9 +22,15 @@ pub struct Fetched {
     /// Positions (0-based) of the user columns among them, in order.
     pub columns: Vec<usize>,
     pub types: Vec<PhysicalType>,
+    /// Those that the tuples' headers hold, with their columns.
+    pub header: Vec<(HeaderField, usize)>,
 }
 
 const CTID: i16 = -1;
+const XMIN: i16 = -2;
+const CMIN: i16 = -3;
+const XMAX: i16 = -4;
+const CMAX: i16 = -5;
 const TABLE_OID: i16 = -6;
 
 impl Fetched {
@@ -31,22 +38,39 @@ impl Fetched {
     pub fn new(relation: &Relation, attributes: Vec<i16>) -> Result<Self> {
         let mut columns = Vec::new();
         let mut types = Vec::new();
-        for &attribute in &attributes {
+        let mut header = Vec::new();
+        for (column, &attribute) in attributes.iter().enumerate() {
             match attribute {
                 CTID => types.push(PhysicalType::Tid),
                 TABLE_OID => types.push(PhysicalType::Int32),
                 number if number > 0 => {
                     let at = number as usize - 1;
-                    let desc = relation.tuple_desc.get(at).ok_or_else(|| {
-                        kokkiri_primitives::Error::internal(format!("attribute {number} does not exist"))
-                    })?;
+                    let desc = relation
+                        .tuple_desc
+                        .get(at)
+                        .ok_or_else(|| Error::internal(format!("attribute {number} does not exist")))?;
                     columns.push(at);
                     types.push(desc.physical);
                 }
-                _ => return Err(kokkiri_primitives::Error::not_supported("a transaction system column")),
+                _ => {
+                    let field = match attribute {
+                        XMIN => HeaderField::Xmin,
+                        XMAX => HeaderField::Xmax,
+                        CMIN | CMAX => HeaderField::Command,
+                        0 => return Err(Error::not_supported("a whole row of a table")),
+                        other => return Err(Error::internal(format!("attribute {other} does not exist"))),
+                    };
+                    header.push((field, column));
+                    types.push(PhysicalType::Int32);
+                }
             }
         }
-        Ok(Self { attributes, columns, types })
+        Ok(Self { attributes, columns, types, header })
+    }
+
+    /// Fetches rows with these columns.
+    pub fn fetch(&self, heap: &Heap<'_>) -> TupleFetch {
+        TupleFetch::new(heap, &self.columns).with_header(&self.header)
     }
 
     /// Fills the system columns of a batch whose rows are at `tids`.
@@ -58,7 +82,9 @@ impl Fetched {
                     column.reset(PhysicalType::Tid, 0);
                     tids.iter().for_each(|tid| column.push_element(*tid));
                 }
-                _ => column.set_constant(PhysicalType::Int32, Value::oid(relation).as_ref()),
+                TABLE_OID => column.set_constant(PhysicalType::Int32, Value::oid(relation).as_ref()),
+                // Those of the header came with the row.
+                _ => {}
             }
         }
     }
@@ -104,6 +130,7 @@ impl Operator for SeqScan {
         if self.scan.is_none() {
             let options = ScanOptions {
                 columns: self.fetched.columns.clone(),
+                header: self.fetched.header.clone(),
                 late: self.late.clone(),
                 ..ScanOptions::default()
             };
@@ -197,9 +224,8 @@ impl Operator for TidScan {
         while let Some(tid) = self.wanted.as_ref().and_then(|wanted| wanted.get(self.next)).copied() {
             self.next += 1;
             prepare(&mut self.batch, &self.fetched.types);
-            let fetch = self.fetch.get_or_insert_with(|| TupleFetch::new(&heap, &self.fetched.columns));
-            let columns = &mut self.batch.columns[..self.fetched.columns.len()];
-            if !fetch.fetch_version(&heap, &visibility, tid, 0, columns)? {
+            let fetch = self.fetch.get_or_insert_with(|| self.fetched.fetch(&heap));
+            if !fetch.fetch_version(&heap, &visibility, tid, 0, &mut self.batch.columns)? {
                 continue;
             }
             self.fetched.fill_system(relation.oid, &[tid], &mut self.batch);
