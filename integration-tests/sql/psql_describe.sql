@@ -10,7 +10,11 @@ create unique index orders_note on orders (note text_pattern_ops, customer nulls
 create view recent as select id, customer from orders where placed > now() - interval '1 day';
 set search_path = public, app;
 \d
+\d app.customer
+\d orders
+\d+ orders
 \d recent
+\d+ recent
 \d orders_placed
 \d orders_note
 \dt

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use kokkiri_analyze::tree::{
     BoolOp, Expression, MinMaxOp, OpExpr, SqlValueFunctionOp, SubLinkType, SubPlan, Var,
 };
-use kokkiri_functions::{lookup, not_built};
+use kokkiri_functions::{Builtin, lookup, not_built};
 use kokkiri_plan::plan::{INNER_VAR, OUTER_VAR};
 use kokkiri_primitives::{Error, Oid, Result, stack};
 use kokkiri_types::builtin::type_info;
@@ -113,6 +113,16 @@ impl<'s> Compiler<'s> {
         Operand::Register(self.program.registers.len() - 1)
     }
 
+    fn builtin(&self, function: Oid) -> Option<&'static Builtin> {
+        let names = self.scope.function_names.as_ref();
+        lookup(names.map_or(function, |names| names.implementation(function)))
+    }
+
+    fn function_name(&self, function: Oid) -> String {
+        let names = self.scope.function_names.as_ref();
+        names.map_or_else(|| function.to_string(), |names| names.function_name(function))
+    }
+
     fn call_info(
         &self,
         function: Oid,
@@ -121,12 +131,7 @@ impl<'s> Compiler<'s> {
         args: &[&Expression],
         variadic: bool,
     ) -> Result<CallInfo> {
-        let names = self.scope.function_names.as_ref();
-        let called = names.map_or(function, |names| names.implementation(function));
-        let builtin = lookup(called).ok_or_else(|| {
-            let name = names.map_or_else(|| function.to_string(), |names| names.function_name(function));
-            not_built(&name)
-        })?;
+        let builtin = self.builtin(function).ok_or_else(|| not_built(&self.function_name(function)))?;
         Ok(CallInfo {
             builtin,
             collation,
@@ -146,6 +151,11 @@ impl<'s> Compiler<'s> {
         variadic: bool,
         selection: usize,
     ) -> Result<Operand> {
+        if self.builtin(function).is_none() {
+            let out = self.register(physical_of(result_type));
+            self.step(StepKind::NotBuilt { name: self.function_name(function) }, selection);
+            return Ok(Operand::Register(out));
+        }
         let call = self.call_info(function, collation, result_type, args, variadic)?;
         self.program.volatile |=
             self.scope.function_names.as_ref().is_some_and(|names| names.is_volatile(function));
@@ -329,6 +339,27 @@ impl<'s> Compiler<'s> {
                 let (from, to) = (coerce.arg.result_type(), coerce.result_type);
                 self.step(StepKind::CoerceViaIo { arg, from, to, out, physical }, selection);
                 Ok(Operand::Register(out))
+            }
+            Expression::SubscriptingRef(subscript)
+                if subscript.lower.is_empty() && subscript.assignment.is_none() =>
+            {
+                let container = subscript.container_type;
+                if array::element_type_if_array(container).is_none() && !array::is_fixed_vector(container) {
+                    return Err(Error::not_supported("subscripting of what is no array"));
+                }
+                let array = self.expression(&subscript.container, selection)?;
+                let subscripts = subscript.upper.iter().flatten();
+                let subscripts = subscripts
+                    .map(|index| self.expression(index, selection))
+                    .collect::<Result<Box<[_]>>>()?;
+                let element = array::element_info(subscript.element_type)?;
+                let physical = physical_of(subscript.result_type);
+                let out = self.register(physical);
+                self.step(StepKind::Subscript { array, subscripts, element, out, physical }, selection);
+                Ok(Operand::Register(out))
+            }
+            Expression::SubscriptingRef(subscript) if subscript.assignment.is_none() => {
+                Err(Error::not_supported("an array slice"))
             }
             Expression::ArrayExpr(array) if !array.multidims => {
                 let args = array

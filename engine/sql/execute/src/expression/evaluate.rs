@@ -4,9 +4,10 @@ use std::cmp::Ordering;
 use std::collections::HashMap;
 
 use kokkiri_analyze::tree::{BoolTest, ParamKind, RowCompareType, SubLinkType};
-use kokkiri_functions::CallContext;
 use kokkiri_functions::system::text_form;
+use kokkiri_functions::{CallContext, not_built};
 use kokkiri_primitives::{Error, Oid, Result};
+use kokkiri_types::array::ArrayRef;
 use kokkiri_types::{Batch, Column, PhysicalType, Selection, Value, ValueRef, array, hash};
 
 use super::steps::{CallInfo, Operand, Step, StepKind};
@@ -397,6 +398,7 @@ fn run_step(
         StepKind::Call { call, args, out } => {
             run_call(call, args, *out, context, input, registers, &selections[chosen])
         }
+        StepKind::NotBuilt { name } => Err(not_built(name)),
         StepKind::Parameter { kind, id, out, physical } => {
             match kind {
                 ParamKind::Extern => {
@@ -595,6 +597,30 @@ fn run_step(
             selections[chosen].try_for_each(|row| {
                 let value = kokkiri_functions::system::sequence::next_value(&context.call, *sequence, false)?;
                 out.set(row, ValueRef::Int64(value));
+                Ok(())
+            })
+        }
+        StepKind::Subscript { array, subscripts, element, out, physical } => {
+            let (lower, upper) = registers.split_at_mut(*out);
+            let (array, out) = (column(*array, input, lower), &mut upper[0]);
+            out.reset(*physical, rows);
+            let mut place = Vec::with_capacity(subscripts.len());
+            selections[chosen].try_for_each(|row| {
+                place.clear();
+                place.extend(subscripts.iter().filter_map(|subscript| {
+                    match column(*subscript, input, lower).get(row) {
+                        ValueRef::Int32(index) => Some(index),
+                        _ => None,
+                    }
+                }));
+                let found = match array.get(row) {
+                    ValueRef::Bytes(payload) if place.len() == subscripts.len() => {
+                        let array = ArrayRef::new(payload)?;
+                        array::offset_of(&array, &place).and_then(|at| array.elements(element).nth(at))
+                    }
+                    _ => None,
+                };
+                out.set(row, found.unwrap_or(ValueRef::Null));
                 Ok(())
             })
         }

@@ -3,6 +3,7 @@
 use kokkiri_analyze::tree::{BoolTest, ParamKind, RowCompareType};
 use kokkiri_functions::Builtin;
 use kokkiri_primitives::Oid;
+use kokkiri_types::builtin::TypeInfo;
 use kokkiri_types::compare::Comparator;
 use kokkiri_types::{PhysicalType, Value};
 
@@ -38,6 +39,18 @@ pub enum StepKind {
         call: CallInfo,
         args: Box<[Operand]>,
         out: usize,
+    },
+    /// An element of an array; null where there is none.
+    Subscript {
+        array: Operand,
+        subscripts: Box<[Operand]>,
+        element: &'static TypeInfo,
+        out: usize,
+        physical: PhysicalType,
+    },
+    /// A call of a function that is not built: an error for the first row, none if there are no rows.
+    NotBuilt {
+        name: String,
     },
     /// The value of a parameter, the same for all rows.
     Parameter {
