@@ -19,8 +19,8 @@ use kokkiri_storage::Page;
 use kokkiri_types::{Value, ValueRef};
 
 use super::page::{BtreePage, HIGH_KEY, Opaque};
-use super::shape::IndexShape;
-use super::tuple::TupleRef;
+use super::shape::{IndexShape, IntegerImage};
+use super::tuple::{HEADER_SIZE, TupleRef};
 use crate::relation::Comparator;
 
 /// The value of one column of a key.
@@ -36,16 +36,47 @@ pub struct KeyPart {
 pub struct SearchKey<'a> {
     shape: &'a IndexShape,
     parts: Vec<KeyPart>,
+    leading: Option<LeadingInteger>,
     /// The tiebreaker.
     pub heap_tid: Option<ItemPointer>,
     pub next_key: bool,
     pub backward: bool,
 }
 
+/// The first value of a key on an integer column: most searches compare nothing else, so it is compared
+/// with the stored bytes where they are.
+#[derive(Clone, Copy)]
+struct LeadingInteger {
+    value: i64,
+    image: IntegerImage,
+    descending: bool,
+}
+
+impl LeadingInteger {
+    fn new(shape: &IndexShape, parts: &[KeyPart]) -> Option<Self> {
+        let column = shape.keys().first()?;
+        let image = column.integer?;
+        let value = image.widen(parts.first()?.value.as_ref())?;
+        Some(Self { value, image, descending: column.descending })
+    }
+
+    /// Order of the value against the first column of `tuple`, which must have it; `None` if the bytes
+    /// have to be looked at more closely.
+    #[inline]
+    fn compare(self, tuple: TupleRef<'_>) -> Option<Ordering> {
+        if tuple.has_nulls() {
+            return None;
+        }
+        let order = self.value.cmp(&self.image.read(tuple.bytes().get(HEADER_SIZE..)?)?);
+        Some(if self.descending { order.reverse() } else { order })
+    }
+}
+
 impl<'a> SearchKey<'a> {
     pub fn new(shape: &'a IndexShape, parts: Vec<KeyPart>) -> Self {
         debug_assert!(parts.len() <= shape.keys().len());
-        Self { shape, parts, heap_tid: None, next_key: false, backward: false }
+        let leading = LeadingInteger::new(shape, &parts);
+        Self { shape, parts, leading, heap_tid: None, next_key: false, backward: false }
     }
 
     /// The key of `tuple`: all columns it has, and its heap tid. `_bt_mkscankey`.
@@ -70,7 +101,13 @@ impl<'a> SearchKey<'a> {
     /// Order of the key against `tuple`. A column that suffix truncation removed is minus infinity.
     pub fn compare(&self, tuple: TupleRef<'_>) -> Result<Ordering> {
         let columns = tuple.column_count(self.shape.columns().len());
-        for (index, part) in self.parts.iter().take(columns).enumerate() {
+        let leading = self.leading.filter(|_| columns > 0).and_then(|leading| leading.compare(tuple));
+        match leading {
+            Some(Ordering::Equal) | None => {}
+            Some(order) => return Ok(order),
+        }
+        let compared = usize::from(leading.is_some());
+        for (index, part) in self.parts.iter().enumerate().take(columns).skip(compared) {
             let order = match self.shape.fixed_value(tuple, index) {
                 Some(stored) => self.compare_part(index, part, stored),
                 None => self.compare_part(index, part, self.shape.value(tuple, index)?.as_ref()),

@@ -86,6 +86,8 @@ pub struct Scan {
     options: ScanOptions,
     state: State,
     mark: Mark,
+    /// The memory of a position that the scan has left, for the next.
+    spare: (Vec<Item>, Vec<u8>),
     /// Items of the current page whose rows nobody needs any more.
     killed: Vec<usize>,
     /// Descents made: `Index Searches` of EXPLAIN.
@@ -107,6 +109,7 @@ impl Scan {
             options,
             state: State::Unstarted,
             mark: Mark::None,
+            spare: Default::default(),
             killed: Vec::new(),
             searches: 0,
         }
@@ -116,9 +119,16 @@ impl Scan {
     pub fn rescan(&mut self, keys: Vec<ScanKey>) -> Result<()> {
         self.leave_page()?;
         self.keys = ScanKeys::new(self.index.btree.shape(&self.index), keys);
-        self.state = State::Unstarted;
+        self.forget_position();
         self.mark = Mark::None;
         Ok(())
+    }
+
+    /// The scan is nowhere; what its position took is kept for the next.
+    fn forget_position(&mut self) {
+        if let State::On(position) = std::mem::replace(&mut self.state, State::Unstarted) {
+            self.spare = (position.items, position.tuples);
+        }
     }
 
     pub fn index(&self) -> &Arc<IndexDescriptor> {
@@ -242,7 +252,7 @@ impl Scan {
     fn first(&mut self, direction: Direction) -> Result<bool> {
         check_for_interrupts()?;
         self.leave_page()?;
-        self.state = State::Unstarted;
+        self.forget_position();
         let (cluster, index) = (Arc::clone(&self.cluster), Arc::clone(&self.index));
         let tree = Tree::new(&cluster, &index, None);
         let (leaf, offset) = match self.keys.start(tree.shape(), direction) {
@@ -261,6 +271,7 @@ impl Scan {
         };
         self.searches += 1;
         let forward = direction == Direction::Forward;
+        let (items, tuples) = std::mem::take(&mut self.spare);
         let mut position = Position {
             pin: None,
             lsn: Lsn::INVALID,
@@ -269,9 +280,9 @@ impl Scan {
             next: None,
             more_left: !forward,
             more_right: forward,
-            items: Vec::new(),
+            items,
             current: 0,
-            tuples: Vec::new(),
+            tuples,
         };
         self.read_page(&tree, &mut position, leaf, direction, offset)?;
         let found = !position.items.is_empty();
@@ -392,7 +403,10 @@ impl Scan {
                     None => None,
                 },
             };
-            let Some(leaf) = leaf else { return Ok(false) };
+            let Some(leaf) = leaf else {
+                self.spare = (position.items, position.tuples);
+                return Ok(false);
+            };
             let opaque = leaf.opaque();
             if opaque.is_ignored() {
                 position.block = leaf.block();

@@ -13,7 +13,8 @@
 use std::borrow::Cow;
 use std::cmp::Ordering;
 
-use kokkiri_primitives::{Error, ItemPointer, Result, error};
+use kokkiri_primitives::{Error, ItemPointer, Oid, Result, error};
+use kokkiri_types::builtin::oid;
 use kokkiri_types::{Attribute, AttributeStorage, PhysicalType, TupleDesc, Value, ValueRef};
 
 use super::tuple::{HEADER_SIZE, IndexTuple, MAX_COLUMNS, MAX_TUPLE_SIZE, TupleRef, align};
@@ -27,8 +28,56 @@ use crate::tuple::varlena::{CompressionMethod, LONG_HEADER_SIZE, Varlena};
 #[derive(Clone)]
 pub struct KeyColumn {
     pub comparator: Comparator,
+    /// The column's type is an integer, and so ordered.
+    pub integer: Option<IntegerImage>,
     pub descending: bool,
     pub nulls_first: bool,
+}
+
+/// How an integer type is stored.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum IntegerImage {
+    Int2,
+    Int4,
+    Int8,
+    Oid,
+}
+
+impl IntegerImage {
+    /// Of the input type of an operator class.
+    pub fn of(input_type: Oid) -> Option<Self> {
+        match input_type {
+            oid::INT2 => Some(Self::Int2),
+            oid::INT4 => Some(Self::Int4),
+            oid::INT8 => Some(Self::Int8),
+            oid::OID => Some(Self::Oid),
+            _ => None,
+        }
+    }
+
+    /// The number that `bytes` begin with; `None` if they are too few.
+    #[inline]
+    pub fn read(self, bytes: &[u8]) -> Option<i64> {
+        Some(match self {
+            Self::Int2 => i16::from_le_bytes(*bytes.first_chunk()?).into(),
+            Self::Int4 => i32::from_le_bytes(*bytes.first_chunk()?).into(),
+            Self::Int8 => i64::from_le_bytes(*bytes.first_chunk()?),
+            Self::Oid => u32::from_le_bytes(*bytes.first_chunk()?).into(),
+        })
+    }
+
+    /// A value that a column of this type is compared with: of the type itself or, for the signed ones, of
+    /// another of them. `None` if it is null.
+    pub fn widen(self, value: ValueRef<'_>) -> Option<i64> {
+        match (self, value) {
+            (Self::Oid, ValueRef::Int32(value)) => Some((value as u32).into()),
+            (Self::Oid, _) => None,
+            (_, ValueRef::Int16(value)) => Some(value.into()),
+            (_, ValueRef::Int32(value)) => Some(value.into()),
+            (_, ValueRef::Int64(value)) => Some(value),
+            _ => None,
+        }
+    }
 }
 
 /// The columns of an index.

@@ -466,12 +466,13 @@ mod tests {
 
     use super::super::change::append;
     use super::super::page::{Opaque, flags};
-    use super::super::shape::KeyColumn;
+    use super::super::shape::{IntegerImage, KeyColumn};
     use super::*;
 
     fn int4_shape() -> IndexShape {
         let keys = vec![KeyColumn {
             comparator: |a, b| a.int32().cmp(&b.int32()),
+            integer: Some(IntegerImage::Int4),
             descending: false,
             nulls_first: false,
         }];

@@ -10,7 +10,7 @@ use std::sync::atomic::{AtomicU32, AtomicU64, Ordering};
 use kokkiri_primitives::BlockNumber;
 
 use super::page::Meta;
-use super::shape::{IndexShape, KeyColumn};
+use super::shape::{IndexShape, IntegerImage, KeyColumn};
 use crate::relation::IndexDescriptor;
 
 /// The fast root as it once was.
@@ -59,6 +59,7 @@ impl IndexState {
                 .iter()
                 .map(|column| KeyColumn {
                     comparator: column.comparator.expect("a key column has an order"),
+                    integer: IntegerImage::of(column.input_type),
                     descending: column.descending,
                     nulls_first: column.nulls_first,
                 })
