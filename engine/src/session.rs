@@ -20,6 +20,7 @@ mod create_table_as;
 mod function_call;
 mod inspection;
 mod io;
+mod named;
 mod permission;
 mod plan_cache;
 mod portal;
@@ -41,7 +42,6 @@ use kokkiri_primitives::settings::{PARAMETERS, Settings, parameters};
 use kokkiri_primitives::{Error, Oid, Result, SqlState, fault};
 use kokkiri_transaction::BeginOptions;
 use kokkiri_types::io::IoSettings;
-use rustc_hash::FxHashMap;
 
 use crate::client::{IdleTimeout, RowSink, TransactionState};
 use crate::engine::SessionStart;
@@ -52,6 +52,7 @@ pub use io::install_checks;
 use block::{Block, Ending};
 use constraint::Deferred;
 use copy::CopyIn;
+use named::Named;
 use plan_cache::Source;
 use portal::Portal;
 use run::Work;
@@ -60,12 +61,12 @@ use run::Work;
 pub struct Session {
     // Declared in the order in which they must go: what belongs to the transaction before the
     // transaction, and the place in the process array last.
-    portals: FxHashMap<String, Portal>,
+    portals: Named<Portal>,
     work: Work,
     copy_in: Option<CopyIn>,
     ending: Option<Ending>,
     block: Block,
-    statements: FxHashMap<String, Source>,
+    statements: Named<Source>,
     notices: Vec<Error>,
     deferred: RefCell<Deferred>,
     catalog: CatalogSession,
@@ -158,12 +159,12 @@ impl Session {
         let catalog = CatalogSession::new(Arc::clone(&instance.catalog), state);
         catalog.set_authenticated_role(role);
         let session = Self {
-            portals: FxHashMap::default(),
+            portals: Named::default(),
             work: Work::Nothing,
             copy_in: None,
             ending: None,
             block: Block::new(Arc::clone(&instance.cluster), backend, tablespace),
-            statements: FxHashMap::default(),
+            statements: Named::default(),
             notices: Vec::new(),
             deferred: RefCell::default(),
             catalog,

@@ -106,7 +106,7 @@ pub struct TestClient {
 }
 
 impl TestClient {
-    pub fn begin(&self) -> Transaction {
+    pub fn begin(&self) -> Box<Transaction> {
         let options =
             BeginOptions { tablespace: Some(RelFileLocator::DEFAULT_TABLESPACE), ..BeginOptions::default() };
         Transaction::begin(&self.cluster, self.registration.backend(), options)
@@ -124,13 +124,13 @@ impl TestClient {
         Ok(())
     }
 
-    pub fn commit(&self, transaction: Transaction) -> Result<()> {
+    pub fn commit(&self, transaction: Box<Transaction>) -> Result<()> {
         let committed = transaction.commit().map(drop);
         self.session.transaction_ended();
         committed
     }
 
-    pub fn abort(&self, transaction: Transaction) -> Vec<Error> {
+    pub fn abort(&self, transaction: Box<Transaction>) -> Vec<Error> {
         let failures = transaction.abort();
         self.session.transaction_ended();
         failures

@@ -3,7 +3,7 @@
 //! Wall-clock time is PostgreSQL's `TimestampTz`: microseconds since 2000-01-01 00:00:00 UTC. Elapsed
 //! time comes from the monotonic clock. Tests that need to control time pass a [`Clock`] of their own.
 
-use std::time::{Duration, SystemTime, UNIX_EPOCH};
+use std::time::Duration;
 
 /// Microseconds between the Unix epoch and PostgreSQL's.
 pub const POSTGRES_EPOCH_UNIX_MICROS: i64 = 946_684_800_000_000;
@@ -15,11 +15,8 @@ pub struct TimestampTz(pub i64);
 impl TimestampTz {
     /// The present, from the system's clock.
     pub fn now() -> Self {
-        let unix = match SystemTime::now().duration_since(UNIX_EPOCH) {
-            Ok(since) => since.as_micros() as i64,
-            Err(before) => -(before.duration().as_micros() as i64),
-        };
-        Self(unix - POSTGRES_EPOCH_UNIX_MICROS)
+        let now = rustix::time::clock_gettime(rustix::time::ClockId::Realtime);
+        Self(now.tv_sec * 1_000_000 + now.tv_nsec / 1000 - POSTGRES_EPOCH_UNIX_MICROS)
     }
 
     pub fn from_unix_seconds(seconds: i64) -> Self {

@@ -22,10 +22,10 @@ use crate::client::TransactionState;
 
 enum State {
     Idle,
-    Implicit(Transaction),
-    Explicit(Transaction),
+    Implicit(Box<Transaction>),
+    Explicit(Box<Transaction>),
     /// The block has failed. The transaction is kept only while it has savepoints to go back to.
-    Failed(Option<Transaction>),
+    Failed(Option<Box<Transaction>>),
 }
 
 /// A session's transaction block.
@@ -151,7 +151,7 @@ impl Block {
         true
     }
 
-    fn begin_transaction(&self, settings: &Settings, options: BeginOptions) -> Transaction {
+    fn begin_transaction(&self, settings: &Settings, options: BeginOptions) -> Box<Transaction> {
         let plain =
             options.isolation == IsolationLevel::ReadCommitted && !options.read_only && !options.deferrable;
         let transaction = Transaction::begin(&self.cluster, &self.backend, options);

@@ -219,7 +219,7 @@ impl Session {
         portal: &Portal,
         raw: &RawStatement,
     ) -> Result<Ran> {
-        if self.statements.contains_key(&statement.name) {
+        if self.statements.contains(&statement.name) {
             return Err(error!(
                 DUPLICATE_PREPARED_STATEMENT,
                 "prepared statement \"{}\" already exists", statement.name
@@ -238,7 +238,7 @@ impl Session {
             RawStatement { statement: statement.query.clone(), location: raw.location, length: raw.length };
         let mut source = self.prepare(Arc::new(query), Arc::clone(&portal.text), types)?;
         source.from_sql = true;
-        self.statements.insert(statement.name.clone(), source);
+        self.statements.insert(&statement.name, source);
         Ok(Ran::Complete("PREPARE".to_owned()))
     }
 
@@ -250,11 +250,11 @@ impl Session {
         limit: Option<u64>,
         sink: &mut dyn RowSink,
     ) -> Result<Ran> {
-        let Some(mut source) = self.statements.remove(&statement.name) else {
+        let Some(mut source) = self.statements.lend(&statement.name) else {
             return Err(unknown_statement(&statement.name));
         };
         let bound = self.bind_execute(&mut source, statement, portal);
-        self.statements.insert(statement.name.clone(), source);
+        self.statements.give_back(&statement.name, source);
         bound?;
         self.run_portal(portal, limit, sink)
     }
@@ -308,7 +308,7 @@ impl Session {
         };
         let view = self.view();
         let facts = self.facts(&view);
-        let plan = statement::plan(&facts, query, &[])?;
+        let plan = statement::plan(&facts, Box::new(query), &[])?;
         let mut execution = Execution::new(plan, &facts)?;
         let snapshot = self.block.transaction().snapshot();
         let batch = execution.next(&self.environment(&snapshot, &[]), 1)?;
@@ -331,12 +331,12 @@ impl Session {
             || with_current(|backend| backend.map(|backend| backend.usage.snapshot())).unwrap_or_default();
         let inner = match &explain.query {
             Statement::Execute(execute) => {
-                let Some(mut source) = self.statements.remove(&execute.name) else {
+                let Some(mut source) = self.statements.lend(&execute.name) else {
                     return Err(unknown_statement(&execute.name));
                 };
                 let (before, started) = (usage(), Instant::now());
                 let planned = self.plan_execute(&mut source, execute);
-                self.statements.insert(execute.name.clone(), source);
+                self.statements.give_back(&execute.name, source);
                 let (plan, parameters) = planned?;
                 let times = StatementTimes {
                     planning: started.elapsed(),
@@ -361,7 +361,7 @@ impl Session {
             return Err(Error::internal("EXPLAIN of what is no query"));
         };
         let (before, started) = (usage(), Instant::now());
-        let plan = statement::plan(&facts, *query, &[])?;
+        let plan = statement::plan(&facts, query, &[])?;
         let times = StatementTimes {
             planning: started.elapsed(),
             planning_usage: usage() - before,

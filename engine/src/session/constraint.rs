@@ -71,7 +71,7 @@ impl Session {
         let Prepared::Query(query) = prepared else {
             return Err(Error::internal("a statement of the server's own is no query"));
         };
-        let plan = statement::plan(&facts, *query, &values)?;
+        let plan = statement::plan(&facts, query, &values)?;
         let mut execution = Execution::new(plan, &facts)?;
         let snapshot = self.block.transaction().latest_snapshot();
         let environment = Environment { call, ..self.environment(&snapshot, &values) };

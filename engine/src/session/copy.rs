@@ -258,7 +258,7 @@ impl Session {
             Some(flags) => flags,
             None => copy::query_flags(&options.force_quote, &names)?,
         };
-        let plan = statement::plan(&facts, *query, &[])?;
+        let plan = statement::plan(&facts, query, &[])?;
         let execution = Execution::new(plan, &facts)?;
         let output = copy.filename.as_ref().map(|name| Output::open(name, copy.is_program)).transpose()?;
         let writer = CopyWriter::new(options.format, force_quote);

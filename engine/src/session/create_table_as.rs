@@ -49,7 +49,7 @@ impl Session {
                 collation: target.expr.collation(),
             })
             .collect::<Vec<_>>();
-        let plan = statement::plan(&facts, *query, &[])?;
+        let plan = statement::plan(&facts, query, &[])?;
         let table = self.with_command(|context| table_of_query::create(context, &create.into, &columns))?;
         if create.into.skip_data {
             return Ok(Ran::Complete(TAG.to_owned()));

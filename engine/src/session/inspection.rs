@@ -77,10 +77,10 @@ impl SessionState for Session {
     }
 
     fn prepared_statements(&self) -> Vec<PreparedStatementInfo> {
-        let named = self.statements.iter().filter(|(name, _)| !name.is_empty());
+        let named = self.statements.named();
         named
             .map(|(name, source)| PreparedStatementInfo {
-                name: name.clone(),
+                name: name.to_owned(),
                 statement: source.text.to_string(),
                 prepared: source.prepared,
                 parameter_types: source.parameter_types.clone(),

@@ -144,11 +144,11 @@ impl Source {
     }
 
     /// Takes back an execution of the generic plan.
-    pub fn give_back(&mut self, execution: Execution) {
+    pub fn give_back(&mut self, execution: Box<Execution>) {
         if let Some(generic) = &mut self.generic
             && Arc::ptr_eq(&generic.plan, execution.statement())
         {
-            generic.spare = Some(Box::new(execution));
+            generic.spare = Some(execution);
         }
     }
 
@@ -193,7 +193,7 @@ impl Source {
 
     fn plan_for(&self, facts: &ViewFacts<'_>, values: &[Value]) -> Result<Arc<PlannedStatement>> {
         let analyzed = self.analyzed.as_ref().expect("it has been revalidated");
-        statement::plan(facts, (*analyzed.query).clone(), values)
+        statement::plan(facts, analyzed.query.clone(), values)
     }
 
     /// `choose_custom_plan`.

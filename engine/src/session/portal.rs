@@ -22,7 +22,7 @@ pub enum Runs {
     Query {
         plan: Arc<PlannedStatement>,
         parameters: Arc<[Value]>,
-        started: Option<Box<Started>>,
+        started: Option<Started>,
         /// An execution of the plan that has run before and can run again.
         spare: Option<Box<Execution>>,
     },
@@ -48,7 +48,7 @@ pub enum HeldTag {
 
 /// A query that has begun.
 pub struct Started {
-    pub execution: Execution,
+    pub execution: Box<Execution>,
     pub snapshot: SnapshotGuard,
 }
 

@@ -45,15 +45,15 @@ impl Session {
         let types = parameter_types.iter().map(|oid| Oid(*oid)).collect();
         let source = match statements.pop() {
             Some(raw) => self.prepare(Arc::new(raw), Arc::clone(text), types)?,
-            None => Source::new(Arc::clone(text), None, types),
+            None => Box::new(Source::new(Arc::clone(text), None, types)),
         };
-        if self.statements.contains_key(name) {
+        if self.statements.contains(name) {
             return Err(Error::new(
                 SqlState::DUPLICATE_PREPARED_STATEMENT,
                 format!("prepared statement \"{name}\" already exists"),
             ));
         }
-        self.statements.insert(name.to_owned(), source);
+        self.statements.insert(name, source);
         self.statement_ends();
         Ok(())
     }
@@ -64,7 +64,7 @@ impl Session {
         raw: Arc<RawStatement>,
         text: Arc<str>,
         types: Vec<Oid>,
-    ) -> Result<Source> {
+    ) -> Result<Box<Source>> {
         self.check_not_failed(&raw.statement)?;
         if !statement::is_query(&raw.statement) {
             // Nothing in it can tell what type a parameter has.
@@ -77,13 +77,13 @@ impl Session {
             }
         }
         if matches!(raw.statement, Statement::Transaction(_)) {
-            return Ok(Source::new(text, Some(raw), types));
+            return Ok(Box::new(Source::new(text, Some(raw), types)));
         }
         self.in_transaction()?;
         let view = self.view();
         let (prepared, parameter_types) =
             statement::prepare(&self.facts(&view), &raw, Parameters::inferred(types))?;
-        let mut source = Source::new(text, Some(raw), parameter_types);
+        let mut source = Box::new(Source::new(text, Some(raw), parameter_types));
         match prepared {
             Prepared::Query(query) => {
                 source.columns = query_columns(&view, &query)?;
@@ -99,17 +99,16 @@ impl Session {
     /// # Errors
     /// 26000, 42P03, 08P01 for a mismatch of counts, 22P02 and its kin for values.
     pub fn bind(&mut self, request: &BindRequest<'_>) -> Result<()> {
-        let Some((name, mut source)) = self.statements.remove_entry(request.statement) else {
+        let Some(mut source) = self.statements.lend(request.statement) else {
             return Err(unknown_statement(request.statement));
         };
         let portal = self.bind_source(&mut source, request);
-        self.statements.insert(name, source);
-        let portal = portal?;
-        self.portals.insert(request.portal.to_owned(), portal);
+        self.statements.give_back(request.statement, source);
+        self.portals.insert(request.portal, portal?);
         Ok(())
     }
 
-    fn bind_source(&mut self, source: &mut Source, request: &BindRequest<'_>) -> Result<Portal> {
+    fn bind_source(&mut self, source: &mut Source, request: &BindRequest<'_>) -> Result<Box<Portal>> {
         self.statement_begins(&source.text);
         let expected = source.parameter_types.len();
         let given = request.parameters.len();
@@ -125,7 +124,7 @@ impl Session {
         }
         if request.portal.is_empty() {
             self.portals.remove("");
-        } else if self.portals.contains_key(request.portal) {
+        } else if self.portals.contains(request.portal) {
             return Err(Error::new(
                 SqlState::DUPLICATE_CURSOR,
                 format!("portal \"{}\" already exists", request.portal),
@@ -151,7 +150,7 @@ impl Session {
                 Runs::Query { plan, parameters: values.into(), started: None, spare }
             }
         };
-        Ok(Portal {
+        Ok(Box::new(Portal {
             statement: Some(request.statement.to_owned()),
             text: Arc::clone(&source.text),
             runs,
@@ -159,7 +158,7 @@ impl Session {
             formats,
             rows: 0,
             finished: false,
-        })
+        }))
     }
 
     fn parameter_values(&self, types: &[Oid], request: &BindRequest<'_>) -> Result<Vec<Value>> {
@@ -191,9 +190,9 @@ impl Session {
     /// # Errors
     /// 26000; 25P02 for a result in a failed transaction, whose catalogs can't be looked at.
     pub fn describe_statement(&mut self, name: &str, sink: &mut dyn RowSink) -> Result<()> {
-        let Some(mut source) = self.statements.remove(name) else { return Err(unknown_statement(name)) };
+        let Some(mut source) = self.statements.lend(name) else { return Err(unknown_statement(name)) };
         let described = self.describe_source(&mut source, sink);
-        self.statements.insert(name.to_owned(), source);
+        self.statements.give_back(name, source);
         described
     }
 

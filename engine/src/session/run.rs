@@ -229,7 +229,7 @@ impl Session {
         match statement::prepare(&facts, &raw, Parameters::none())?.0 {
             Prepared::Query(query) => {
                 portal.columns = super::prepared::query_columns(&view, &query)?;
-                let plan = statement::plan(&facts, *query, &[])?;
+                let plan = statement::plan(&facts, query, &[])?;
                 portal.runs = Runs::Query { plan, parameters: Arc::from([]), started: None, spare: None };
             }
             Prepared::Utility(raw) => {
@@ -252,7 +252,7 @@ impl Session {
         limit: Option<u64>,
         sink: &mut dyn RowSink,
     ) -> Result<Option<Progress>> {
-        let Some(mut portal) = self.portals.remove(&name) else { return Err(unknown_portal(&name)) };
+        let Some(mut portal) = self.portals.lend(&name) else { return Err(unknown_portal(&name)) };
         if portal.finished && portal.columns.is_none() && !matches!(portal.runs, Runs::Empty) {
             return Err(error!(OBJECT_NOT_IN_PREREQUISITE_STATE, "portal \"{name}\" cannot be run"));
         }
@@ -262,19 +262,19 @@ impl Session {
         let text = Arc::clone(&portal.text);
         match ran? {
             Ran::Paused(progress) => {
-                self.portals.insert(name.clone(), portal);
+                self.portals.give_back(&name, portal);
                 self.work = Work::Execute { portal: name, limit: limit.map(|limit| limit - given) };
                 return Ok(Some(progress));
             }
             Ran::Suspended => {
-                self.portals.insert(name, portal);
+                self.portals.give_back(&name, portal);
                 self.block.share_implicit();
                 sink.portal_suspended();
             }
             Ran::Complete(tag) => {
                 let empty = matches!(portal.runs, Runs::Empty);
                 portal.finished = true;
-                self.portals.insert(name, portal);
+                self.portals.give_back(&name, portal);
                 self.command_ends()?;
                 // What is pipelined behind it shares its transaction.
                 self.block.share_implicit();
@@ -287,6 +287,7 @@ impl Session {
             }
             Ran::Commits { tag, chain } => {
                 drop(portal);
+                self.portals.remove(&name);
                 self.begin_commit(Some(tag), chain)?;
             }
         }
@@ -330,14 +331,14 @@ impl Session {
             let execution = match spare.take() {
                 Some(mut execution) => {
                     execution.restart(&self.environment(&snapshot, parameters))?;
-                    *execution
+                    execution
                 }
                 None => {
                     let view = self.view();
-                    Execution::new(Arc::clone(&plan), &self.facts(&view))?
+                    Box::new(Execution::new(Arc::clone(&plan), &self.facts(&view))?)
                 }
             };
-            *started = Some(Box::new(Started { execution, snapshot }));
+            *started = Some(Started { execution, snapshot });
         }
         let running = started.as_mut().expect("just started");
         let environment = self.environment(&running.snapshot, parameters);

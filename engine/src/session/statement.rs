@@ -13,6 +13,7 @@ use kokkiri_plan::plan::{PlanNode, PlannedStatement, RowMarkType};
 use kokkiri_plan::planner::PlanOptions;
 use kokkiri_primitives::{Oid, Result, bail};
 use kokkiri_types::Value;
+use kokkiri_types::number::write_u64;
 
 use super::permission;
 
@@ -44,11 +45,11 @@ pub fn prepare(
         return Ok((Prepared::Utility(Arc::clone(raw)), parameters.types));
     }
     let analyzed = analyze(facts.view, facts.call.io, raw, parameters)?;
-    Ok((Prepared::Query(Box::new(analyzed.query)), analyzed.parameter_types))
+    Ok((Prepared::Query(analyzed.query), analyzed.parameter_types))
 }
 
 /// Plans an analyzed query for these parameter values.
-pub fn plan(facts: &ViewFacts<'_>, query: Query, parameters: &[Value]) -> Result<Arc<PlannedStatement>> {
+pub fn plan(facts: &ViewFacts<'_>, query: Box<Query>, parameters: &[Value]) -> Result<Arc<PlannedStatement>> {
     permission::check(facts.view, &query)?;
     let options = PlanOptions { bound: parameters, is_cursor: false };
     Ok(Arc::new(kokkiri_plan::planner::plan(facts, facts.view.settings, query, options)?))
@@ -106,12 +107,15 @@ fn locked_rows(plan: &PlannedStatement) -> (&'static str, Vec<Oid>) {
 
 /// The command tag of a finished query.
 pub fn query_tag(plan: &PlannedStatement, rows: u64) -> String {
-    match plan.command_type {
-        CommandType::Select => format!("SELECT {rows}"),
-        CommandType::Insert => format!("INSERT 0 {rows}"),
-        CommandType::Update => format!("UPDATE {rows}"),
-        CommandType::Delete => format!("DELETE {rows}"),
-        CommandType::Merge => format!("MERGE {rows}"),
+    let command = match plan.command_type {
+        CommandType::Select => "SELECT ",
+        CommandType::Insert => "INSERT 0 ",
+        CommandType::Update => "UPDATE ",
+        CommandType::Delete => "DELETE ",
+        CommandType::Merge => "MERGE ",
         CommandType::Utility => unreachable!("a utility statement has no plan"),
-    }
+    };
+    let mut digits = Vec::new();
+    write_u64(rows, &mut digits);
+    String::from_utf8([command.as_bytes(), &digits].concat()).expect("digits are text")
 }

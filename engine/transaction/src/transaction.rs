@@ -158,10 +158,12 @@ struct Level {
 
 impl Transaction {
     /// Begins a transaction for the backend. PostgreSQL's `StartTransaction`.
-    pub fn begin(cluster: &Arc<Cluster>, backend: &Arc<Backend>, options: BeginOptions) -> Self {
+    ///
+    /// It stays where it is until it ends: sessions hand it on from one state to the next.
+    pub fn begin(cluster: &Arc<Cluster>, backend: &Arc<Backend>, options: BeginOptions) -> Box<Self> {
         cluster.transactions.proc_array.attach(backend.number, backend.database());
         let vxid = cluster.locks.begin_virtual_transaction(backend.number);
-        Self {
+        Box::new(Self {
             snapshots: SnapshotRegistry::new(Arc::clone(cluster), Arc::clone(backend)),
             cluster: Arc::clone(cluster),
             backend: Arc::clone(backend),
@@ -190,7 +192,7 @@ impl Transaction {
                 origin: None,
                 ended: false,
             }),
-        }
+        })
     }
 
     pub fn cluster(&self) -> &Arc<Cluster> {

@@ -170,11 +170,11 @@ impl Client {
         Self { cluster: Arc::clone(cluster), registration }
     }
 
-    pub fn begin(&self) -> Transaction {
+    pub fn begin(&self) -> Box<Transaction> {
         self.begin_with(BeginOptions { tablespace: Some(Oid(1663)), ..BeginOptions::default() })
     }
 
-    pub fn begin_with(&self, options: BeginOptions) -> Transaction {
+    pub fn begin_with(&self, options: BeginOptions) -> Box<Transaction> {
         Transaction::begin(&self.cluster, self.registration.backend(), options)
     }
 

@@ -436,6 +436,9 @@ impl Settings {
             }
             return;
         }
+        if self.undo.borrow().is_empty() {
+            return;
+        }
         let changed: Vec<Name> = self.undo.borrow_mut().drain(..).map(|(_, name, _)| name).collect();
         for name in changed {
             self.change(name.clone(), |entry, _| entry.local = None);

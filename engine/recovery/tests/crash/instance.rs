@@ -194,7 +194,7 @@ pub struct Client {
 }
 
 impl Client {
-    pub fn begin(&self, options: BeginOptions) -> Transaction {
+    pub fn begin(&self, options: BeginOptions) -> Box<Transaction> {
         let options = BeginOptions { tablespace: Some(TABLESPACE), ..options };
         Transaction::begin(&self.cluster, self.registration.backend(), options)
     }

@@ -34,7 +34,7 @@ const SEQUENCE: SequenceParameters =
 
 /// An open transaction.
 struct Open {
-    transaction: Transaction,
+    transaction: Box<Transaction>,
     changes: Vec<Change>,
     /// How many changes there were at each open savepoint.
     savepoints: Vec<usize>,

@@ -998,7 +998,7 @@ impl Analyzer<'_> {
             sub_link_id: 0,
             testexpr,
             oper_name: link.operator.clone(),
-            subselect,
+            subselect: *subselect,
             location,
         })))
     }

@@ -88,7 +88,7 @@ impl Analyzer<'_> {
         self.scope_mut().lateral_active = before;
         let query = query?;
         let columns = subquery_columns(&query);
-        let kind = RteKind::Subquery { query: Box::new(query), view: None, security_barrier: false };
+        let kind = RteKind::Subquery { query, view: None, security_barrier: false };
         let anonymous = alias.is_none();
         let mut item = self.add_derived(kind, alias, "unnamed_subquery", columns, lateral)?;
         item.relation_visible = !anonymous;

@@ -49,7 +49,7 @@ pub use scope::Parameters;
 /// An analyzed statement, with the types of its parameters.
 #[derive(Clone, Debug)]
 pub struct Analyzed {
-    pub query: Query,
+    pub query: Box<Query>,
     pub parameter_types: Vec<Oid>,
 }
 
@@ -275,8 +275,12 @@ fn analyze_with(
     Ok(Analyzed { query, parameter_types: analyzer.parameters.types })
 }
 
-fn utility(statement: raw::Statement) -> Query {
-    Query { command_type: CommandType::Utility, utility: Some(Box::new(statement)), ..Query::default() }
+fn utility(statement: raw::Statement) -> Box<Query> {
+    Box::new(Query {
+        command_type: CommandType::Utility,
+        utility: Some(Box::new(statement)),
+        ..Query::default()
+    })
 }
 
 fn expression_with(

@@ -79,8 +79,8 @@ impl Analyzer<'_> {
         Ok(column_of(attribute, target.location))
     }
 
-    pub fn insert(&mut self, stmt: &raw::InsertStmt) -> Result<Query> {
-        let mut query = Query { command_type: CommandType::Insert, ..Query::default() };
+    pub fn insert(&mut self, stmt: &raw::InsertStmt) -> Result<Box<Query>> {
+        let mut query = Box::new(Query { command_type: CommandType::Insert, ..Query::default() });
         if let Some(with) = &stmt.with {
             self.with_clause(with, &mut query)?;
         }
@@ -203,7 +203,7 @@ impl Analyzer<'_> {
             typed.push(target.expr.clone());
         }
         let named = crate::from::subquery_columns(&select);
-        let kind = RteKind::Subquery { query: Box::new(select), view: None, security_barrier: false };
+        let kind = RteKind::Subquery { query: select, view: None, security_barrier: false };
         let item = self.add_derived(kind, None, "*SELECT*", named, false)?;
         query.jointree.from_list = vec![JoinTreeNode::RangeTblRef(item.rtindex)];
         let vars = self.item_targets(&item).into_iter().zip(typed);
@@ -415,8 +415,8 @@ impl Analyzer<'_> {
         Ok(())
     }
 
-    pub fn update(&mut self, stmt: &raw::UpdateStmt) -> Result<Query> {
-        let mut query = Query { command_type: CommandType::Update, ..Query::default() };
+    pub fn update(&mut self, stmt: &raw::UpdateStmt) -> Result<Box<Query>> {
+        let mut query = Box::new(Query { command_type: CommandType::Update, ..Query::default() });
         if let Some(with) = &stmt.with {
             self.with_clause(with, &mut query)?;
         }
@@ -497,8 +497,8 @@ impl Analyzer<'_> {
         Ok(list)
     }
 
-    pub fn delete(&mut self, stmt: &raw::DeleteStmt) -> Result<Query> {
-        let mut query = Query { command_type: CommandType::Delete, ..Query::default() };
+    pub fn delete(&mut self, stmt: &raw::DeleteStmt) -> Result<Box<Query>> {
+        let mut query = Box::new(Query { command_type: CommandType::Delete, ..Query::default() });
         if let Some(with) = &stmt.with {
             self.with_clause(with, &mut query)?;
         }

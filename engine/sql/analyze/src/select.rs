@@ -15,16 +15,16 @@ use crate::tree::*;
 
 impl Analyzer<'_> {
     /// A query within the current one: PostgreSQL's `parse_sub_analyze`.
-    pub fn subquery(&mut self, stmt: &raw::SelectStmt) -> Result<Query> {
+    pub fn subquery(&mut self, stmt: &raw::SelectStmt) -> Result<Box<Query>> {
         let scope = Scope::default();
         let (query, _) = self.nested(scope, |analyzer| analyzer.select(stmt))?;
         Ok(query)
     }
 
     /// PostgreSQL's `transformSelectStmt` and its kin, in a scope of its own.
-    pub fn select(&mut self, stmt: &raw::SelectStmt) -> Result<Query> {
+    pub fn select(&mut self, stmt: &raw::SelectStmt) -> Result<Box<Query>> {
         stack::check_depth()?;
-        let mut query = Query::default();
+        let mut query = Box::<Query>::default();
         if let Some(with) = &stmt.with {
             self.with_clause(with, &mut query)?;
         }
@@ -426,7 +426,7 @@ impl Analyzer<'_> {
         let exprs = query.result_columns().map(|target| target.expr.clone()).collect();
         let columns = subquery_columns(&query);
         let name = format!("*SELECT* {}", self.scope().rtable.len() + 1);
-        let kind = RteKind::Subquery { query: Box::new(query), view: None, security_barrier: false };
+        let kind = RteKind::Subquery { query, view: None, security_barrier: false };
         let item = self.add_derived(kind, None, &name, columns, false)?;
         Ok((SetOperationTree::RangeTblRef(item.rtindex), exprs))
     }
@@ -498,7 +498,7 @@ impl Analyzer<'_> {
         Ok(CommonTableExpr {
             name: cte.name.clone(),
             materialized: cte.materialized,
-            query,
+            query: *query,
             recursive: is_recursive,
             refcount: 0,
             column_names: names,

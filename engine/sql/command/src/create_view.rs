@@ -85,7 +85,7 @@ pub fn create(context: &mut CommandContext<'_>, statement: &ViewStmt) -> Result<
 }
 
 /// The view's query, analyzed, with what no view may contain refused.
-fn analyze_definition(context: &CommandContext<'_>, statement: &ViewStmt) -> Result<Query> {
+fn analyze_definition(context: &CommandContext<'_>, statement: &ViewStmt) -> Result<Box<Query>> {
     let raw = RawStatement {
         statement: Statement::Select(Box::new(statement.query.clone())),
         location: 0,

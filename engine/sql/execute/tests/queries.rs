@@ -128,7 +128,7 @@ fn run(view: &CatalogView<'_>, query: Query) -> Result<Ran> {
     let (io, session) = (IoSettings::default(), SessionInfo::default());
     let call = CallContext::new(&io, &session);
     let facts = ViewFacts { view, call };
-    let planned = Arc::new(plan(&facts, view.settings, query, PlanOptions::default())?);
+    let planned = Arc::new(plan(&facts, view.settings, Box::new(query), PlanOptions::default())?);
     let mut execution = Execution::new(Arc::clone(&planned), &facts)?;
     let guard = view.transaction.snapshot();
     let environment = Environment {

@@ -25,7 +25,7 @@ pub struct PlanOptions<'a> {
 pub fn plan(
     facts: &dyn CatalogFacts,
     settings: &Settings,
-    query: Query,
+    query: Box<Query>,
     options: PlanOptions<'_>,
 ) -> Result<PlannedStatement> {
     plan_with(facts, CostParameters::from_settings(settings), query, options)
@@ -35,7 +35,7 @@ pub fn plan(
 pub fn plan_with(
     facts: &dyn CatalogFacts,
     cost: CostParameters,
-    query: Query,
+    query: Box<Query>,
     options: PlanOptions<'_>,
 ) -> Result<PlannedStatement> {
     if query.command_type == CommandType::Utility {

@@ -260,6 +260,9 @@ impl Root<'_, '_> {
 
     /// Replaces variables of joins with what they stand for (`flatten_join_alias_vars`).
     pub fn flatten_join_variables(&mut self) {
+        if !self.global.range_table.iter().any(|entry| matches!(entry.kind, RteKind::Join(_))) {
+            return;
+        }
         let mut query = std::mem::take(&mut self.query);
         query.for_each_expression_mut(&mut |expression| self.flatten_expression(expression));
         self.query = query;

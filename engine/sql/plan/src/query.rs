@@ -34,11 +34,15 @@ pub struct PlannedQuery {
     /// Distinct rows, if they were asked for.
     pub groups: Option<f64>,
     /// The query after preprocessing, for what stands above the plan.
-    pub query: Query,
+    pub query: Box<Query>,
 }
 
 /// Plans a query level. `tuple_fraction`: 0 all rows, below 1 a fraction, else a number.
-pub fn plan_query(global: &mut Global<'_>, mut query: Query, tuple_fraction: f64) -> Result<PlannedQuery> {
+pub fn plan_query(
+    global: &mut Global<'_>,
+    mut query: Box<Query>,
+    tuple_fraction: f64,
+) -> Result<PlannedQuery> {
     stack::check_depth()?;
     let count_groups = std::mem::take(&mut global.count_groups);
     inline_ctes(&mut query)?;
@@ -58,7 +62,8 @@ pub fn plan_query(global: &mut Global<'_>, mut query: Query, tuple_fraction: f64
     let has_having = query.having_qual.is_some();
     let offset = global.range_table.len() as u32;
     shift_query(&mut query, &mut tree, offset);
-    global.range_table.append(&mut query.rtable.clone());
+    // From here on the entries live in the flat range table alone.
+    global.range_table.append(&mut query.rtable);
     let mut root = Root {
         global,
         query,
@@ -82,8 +87,6 @@ pub fn plan_query(global: &mut Global<'_>, mut query: Query, tuple_fraction: f64
         loop_parameters: Vec::new(),
         substitutions: Vec::new(),
     };
-    // From here on the entries live in the flat range table alone.
-    root.query.rtable.clear();
     root.preprocess()?;
     root.plan()
 }
@@ -176,17 +179,23 @@ impl Root<'_, '_> {
     }
 
     fn preprocess_targets(&mut self) -> Result<()> {
-        let mut query = std::mem::take(&mut self.query);
-        for target in query.target_list.iter_mut().chain(&mut query.returning_list) {
+        let mut targets = std::mem::take(&mut self.query.target_list);
+        let mut returning = std::mem::take(&mut self.query.returning_list);
+        for target in targets.iter_mut().chain(&mut returning) {
             target.expr =
                 self.prepare(std::mem::replace(&mut target.expr, crate::expression::boolean(None)))?;
         }
-        for expression in
-            [&mut query.having_qual, &mut query.limit_offset, &mut query.limit_count].into_iter().flatten()
-        {
-            *expression = self.prepare(expression.clone())?;
+        self.query.target_list = targets;
+        self.query.returning_list = returning;
+        let places: [fn(&mut Query) -> &mut Option<Expression>; 3] =
+            [|query| &mut query.having_qual, |query| &mut query.limit_offset, |query| &mut query.limit_count];
+        for place in places {
+            if let Some(expression) = place(&mut self.query).take() {
+                *place(&mut self.query) = Some(self.prepare(expression)?);
+            }
         }
-        if let Some(conflict) = &mut query.on_conflict {
+        let mut conflict = self.query.on_conflict.take();
+        if let Some(conflict) = &mut conflict {
             for target in &mut conflict.set {
                 target.expr = self.prepare(target.expr.clone())?;
             }
@@ -194,7 +203,7 @@ impl Root<'_, '_> {
                 *condition = self.prepare(condition.clone())?;
             }
         }
-        self.query = query;
+        self.query.on_conflict = conflict;
         Ok(())
     }
 
@@ -969,7 +978,7 @@ impl Root<'_, '_> {
     /// Plans a subquery of FROM; answers what it is and which columns of siblings a LATERAL one looks at.
     pub fn plan_from_subquery(
         &mut self,
-        mut query: Query,
+        mut query: Box<Query>,
         tuple_fraction: f64,
     ) -> Result<(PlannedSubquery, Vec<Expression>)> {
         let outer = self.outer_references(&mut query)?;

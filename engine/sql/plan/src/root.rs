@@ -35,7 +35,7 @@ pub struct SubplanEntry {
 
 pub struct Root<'g, 'a> {
     pub global: &'g mut Global<'a>,
-    pub query: Query,
+    pub query: Box<Query>,
     pub tree: JoinTree,
     pub base: BTreeMap<u32, BaseRelation>,
     pub rels: HashMap<Vec<u32>, Rel>,

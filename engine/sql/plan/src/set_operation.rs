@@ -106,7 +106,7 @@ impl Root<'_, '_> {
         let RteKind::Subquery { query, .. } = &self.global.rte(relid).kind else {
             return Err(Error::internal("a set operation's branch is a subquery"));
         };
-        let query = (**query).clone();
+        let query = query.clone();
         self.global.count_groups = true;
         let (subquery, _) = self.plan_from_subquery(query, fraction)?;
         let relation = self.subquery_relation(subquery);

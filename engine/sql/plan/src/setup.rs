@@ -80,7 +80,7 @@ impl Root<'_, '_> {
                 relation.kind = BaseKind::Table(table);
             }
             RteKind::Subquery { query, .. } => {
-                let planned = self.plan_from_subquery((**query).clone(), 0.0)?;
+                let planned = self.plan_from_subquery(query.clone(), 0.0)?;
                 relation.lateral = planned.1.iter().fold(Relids::new(), |all, var| all.union(&relids(var)));
                 relation.lateral_references = planned.1;
                 let (lateral, references) = (relation.lateral, relation.lateral_references);

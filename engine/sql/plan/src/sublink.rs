@@ -48,7 +48,7 @@ impl Root<'_, '_> {
     }
 
     fn plan_sublink(&mut self, link: SubLink, top: bool) -> Result<Expression> {
-        let mut query = link.subselect;
+        let mut query = Box::new(link.subselect);
         if link.kind == SubLinkType::Exists {
             let _simplified = crate::pull_up::simplify_exists(&mut query);
         }

@@ -34,7 +34,7 @@ use super::{Level, SynchronousCommit, Transaction};
 /// itself and finishes.
 #[must_use = "the transaction's locks are held until it is finished"]
 pub struct CommitTicket {
-    transaction: Transaction,
+    transaction: Box<Transaction>,
     logged: Option<LoggedCommit>,
     invalidations: Vec<Invalidation>,
     files: Vec<RelationFile>,
@@ -68,7 +68,7 @@ impl Transaction {
     ///
     /// # Errors
     /// I/O on the commit log.
-    pub fn prepare_commit(self) -> Result<CommitTicket> {
+    pub fn prepare_commit(self: Box<Self>) -> Result<CommitTicket> {
         while self.nesting_level() > 1 {
             self.commit_sub();
         }
@@ -168,7 +168,7 @@ impl Transaction {
     }
 
     /// Commits, waiting for the disk on this thread.
-    pub fn commit(self) -> Result<Committed> {
+    pub fn commit(self: Box<Self>) -> Result<Committed> {
         let ticket = self.prepare_commit()?;
         if let Some(lsn) = ticket.lsn_to_flush() {
             ticket.transaction.cluster.wal.flush(lsn)?;
@@ -177,7 +177,7 @@ impl Transaction {
     }
 
     /// Aborts. Never fails: what can't be logged any more is an abort all the same.
-    pub fn abort(self) -> Vec<Error> {
+    pub fn abort(self: Box<Self>) -> Vec<Error> {
         self.abort_now();
         self.take_notices()
     }

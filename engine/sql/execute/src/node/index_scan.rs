@@ -110,14 +110,10 @@ impl IndexScan {
         }
     }
 
-    fn types(&self) -> &[PhysicalType] {
-        if self.index_only { &self.index_types } else { &self.fetched.types }
-    }
-
     /// Fills the batch with up to `wanted` rows; how many.
     fn fill(&mut self, context: &Context<'_>, wanted: usize) -> Result<usize> {
-        let types = self.types().to_vec();
-        prepare(&mut self.batch, &types);
+        let types = if self.index_only { &self.index_types } else { &self.fetched.types };
+        prepare(&mut self.batch, types);
         self.tids.clear();
         let relation = Arc::clone(&self.relation);
         let heap = Heap::new(&relation, context.transaction);
