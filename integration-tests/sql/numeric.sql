@@ -67,3 +67,7 @@ select amount from ledger order by amount desc nulls first;
 select id from ledger where amount = 10.50;
 select sum(amount)::numeric(10,1) from ledger;
 drop table ledger;
+
+-- Roots and logarithms of the largest numbers there are.
+select length(sqrt('1e131071'::numeric)::text), ln('1e131071'::numeric);
+select md5(string_agg(sqrt((x::numeric * 7919) ^ 9)::text, ',')) from generate_series(1, 100) x;

@@ -289,7 +289,9 @@ fn callables(client: &mut Client, query: &str) -> Vec<(String, Vec<String>)> {
     pairs(client, query)
         .into_iter()
         .map(|(name, oids)| (name, arguments(&oids)))
-        .filter(|(_, types): &(_, Vec<String>)| !types.iter().any(|name| name == "internal"))
+        .filter(|(_, types): &(_, Vec<String>)| {
+            !types.iter().any(|name| name == "internal" || name == "cstring")
+        })
         .collect()
 }
 

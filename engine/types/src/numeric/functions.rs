@@ -52,9 +52,11 @@ impl Numeric {
         let work = (scale + shift * DIGITS).max(0) + 10;
         let mut root = Self::from_float8(reduced.to_f64_saturating().sqrt());
         let half: Self = Self { digits: vec![5000], weight: -1, scale: 1, ..Self::one() };
+        // Each step doubles the correct digits, and computes no more than those: the last one is what counts.
         let mut correct = 14;
-        while correct < 2 * (work + 8) {
-            root = root.add(&reduced.quotient(&root, work, true)).times(&half, work);
+        while correct < work + 12 {
+            let places = work.min(2 * correct + 8);
+            root = root.add(&reduced.quotient(&root, places, true)).times(&half, places);
             correct *= 2;
         }
         root.weight += shift;
