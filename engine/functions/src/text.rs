@@ -489,7 +489,9 @@ mod tests {
         assert_eq!(rpad("hi", 1, "xy").ok().as_deref(), Some("h"));
         assert_eq!(textpos("high".as_bytes(), "ig".as_bytes()), 2);
         assert_eq!(translate("12345", "143", "ax"), "a2x5");
-        assert_eq!(initcap("hi THOMAS x1y"), "Hi Thomas X1y");
+        let (io, info) = (kokkiri_types::io::IoSettings::default(), crate::SessionInfo::default());
+        let mut context = crate::CallContext::new(&io, &info);
+        assert_eq!(initcap(&mut context, "hi THOMAS x1y"), "Hi Thomas X1y");
         assert_eq!(btrim("xyxtrimyyx", "xyz"), "trim");
         assert_eq!(chr(0xE9).ok().as_deref(), Some("é"));
     }

@@ -154,7 +154,7 @@ fn run(view: &CatalogView<'_>, query: Query) -> Result<Ran> {
         }
     }
     let options = ExplainOptions { costs: false, ..ExplainOptions::default() };
-    let text = explain(&planned, Some(&execution), &facts, options, StatementTimes::default())?;
+    let text = explain(&planned, Some(&execution), &facts, options, StatementTimes::default(), &[])?;
     Ok(Ran { rows, plan: text, processed: execution.processed() })
 }
 

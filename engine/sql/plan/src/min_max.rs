@@ -148,7 +148,7 @@ impl Root<'_, '_> {
         };
         // Nulls are left out: their place does not matter, so both are tried.
         for nulls_first in [descending, !descending] {
-            let mut query = source.clone();
+            let mut query = Box::new(source.clone());
             let mut target = TargetEntry::new(extreme.argument.clone(), 1, Some("agg_target".into()), false);
             target.ressortgroupref = 1;
             query.target_list = vec![target];

@@ -49,7 +49,7 @@ pub struct Root<'g, 'a> {
     /// Init plans whose cost some path has counted.
     pub paid_init_plans: Vec<usize>,
     /// The query as it came, if `min` and `max` may be found by other queries.
-    pub min_max_source: Option<Query>,
+    pub min_max_source: Option<Box<Query>>,
     /// [`Global::count_groups`], for this level.
     pub count_groups: bool,
     /// Conditions on no relation at all.
