@@ -96,7 +96,7 @@ impl Heap<'_> {
         }
         if prunes || freezes {
             let horizon = conflict_horizon(&plan, options.cutoffs, freezes);
-            self.apply(guard, &mut plan.changes, Some(plan.prune_xid), horizon, reason);
+            self.apply(guard, &mut plan.changes, Some(plan.prune_xid), horizon, reason)?;
         } else if new_hint {
             let prune_xid = plan.prune_xid;
             guard.set_hint(|target| {
@@ -164,6 +164,9 @@ impl Heap<'_> {
     }
 
     /// Changes the page and logs it. `prune_xid` is the page's new hint, if it gets one.
+    ///
+    /// # Errors
+    /// XX001 if the page's line pointers contradict each other; nothing has changed then.
     pub(super) fn apply(
         &self,
         guard: &mut PageWriteGuard,
@@ -171,7 +174,8 @@ impl Heap<'_> {
         prune_xid: Option<Option<TransactionId>>,
         horizon: Option<TransactionId>,
         reason: PruneReason,
-    ) {
+    ) -> Result<()> {
+        guard.check_items()?;
         let main = changes.encode_main(horizon, false);
         let data = changes.encode_data();
         let critical = CriticalSection::enter();
@@ -180,7 +184,8 @@ impl Heap<'_> {
             target.set_prune_xid(prune_xid);
             target.clear_flag(PD_PAGE_FULL);
         }
-        page::prune(target, changes).expect("the plan was made under the same lock");
+        page::prune(target, changes)
+            .expect("the items have been checked and the plan was made under the same lock");
         if self.relation.needs_wal() {
             let mut record =
                 self.record(RmgrId::Heap2, reason.info(), self.transaction.current_xid_if_assigned());
@@ -189,6 +194,7 @@ impl Heap<'_> {
             record.buffer_data(0, &data);
             self.cluster().wal.insert(&critical, record);
         }
+        Ok(())
     }
 }
 

@@ -475,7 +475,7 @@ impl Vacuum<'_> {
             .collect();
         if !unused.is_empty() {
             let mut changes = PruneChanges { unused, cleanup_lock: false, ..PruneChanges::default() };
-            self.heap.apply(&mut guard, &mut changes, None, None, PruneReason::VacuumCleanup);
+            self.heap.apply(&mut guard, &mut changes, None, None, PruneReason::VacuumCleanup)?;
         }
         if let Some((frozen, cutoff)) = self.visible_now(&guard)? {
             self.mark_visible(&mut guard, frozen, cutoff)?;

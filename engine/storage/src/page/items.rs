@@ -160,27 +160,48 @@ impl Page {
         space
     }
 
+    /// The items that have storage, by the 0-based places of their line pointers.
+    ///
+    /// # Errors
+    /// XX001 if line pointers contradict each other or the header.
+    fn stored_items(&self) -> Result<Vec<(usize, ItemId)>> {
+        let (upper, special) = self.item_area()?;
+        let mut stored = Vec::with_capacity(self.item_count());
+        for (offset, item_id) in self.item_ids() {
+            if !item_id.is_used() || !item_id.has_storage() {
+                continue;
+            }
+            check_in_area(item_id, upper, special, "line pointer")?;
+            stored.push((offset.index(), item_id));
+        }
+        check_total(&stored, special - self.lower())?;
+        Ok(stored)
+    }
+
+    /// Makes sure that [`Page::repair_fragmentation`] can't fail, however many items go before it.
+    ///
+    /// # Errors
+    /// XX001 if line pointers contradict each other or the header.
+    pub fn check_items(&self) -> Result<()> {
+        self.stored_items().map(drop)
+    }
+
     /// Closes the gaps between items and drops unused line pointers at the end: `PageRepairFragmentation`.
     ///
     /// # Errors
     /// XX001 if line pointers contradict each other or the header; the page is then unchanged.
     pub fn repair_fragmentation(&mut self) -> Result<()> {
-        let (upper, special) = self.item_area()?;
-        let mut kept = Vec::with_capacity(self.item_count());
+        let kept = self.stored_items()?;
+        let (_, special) = self.item_area()?;
         let mut unused = 0;
         let mut last_used = 0;
         for (offset, item_id) in self.item_ids() {
             if item_id.is_used() {
                 last_used = usize::from(offset.0);
-                if item_id.has_storage() {
-                    check_in_area(item_id, upper, special, "line pointer")?;
-                    kept.push((offset.index(), item_id));
-                }
             } else {
                 unused += 1;
             }
         }
-        check_total(&kept, special - self.lower())?;
         let count = self.item_count();
         for index in 0..count {
             if !ItemId(self.u32_at(slot(index))).is_used() {

@@ -12,6 +12,7 @@ use kokkiri_functions::{aggregate as find_aggregate, not_built};
 use kokkiri_plan::lookup::CatalogFacts;
 use kokkiri_plan::plan::*;
 use kokkiri_primitives::{Error, Oid, Result, stack};
+use kokkiri_types::builtin::oid::RECORD;
 use kokkiri_types::compare::comparator;
 use kokkiri_types::{Batch, PhysicalType};
 
@@ -493,6 +494,9 @@ impl Builder<'_> {
         for target in &plan.target_list {
             let physical = physical_of(target.expr.result_type());
             items.push(match &target.expr {
+                Expression::FuncExpr(function) if function.returns_set && function.result_type == RECORD => {
+                    return Err(Error::not_supported("a function in the target list that returns records"));
+                }
                 Expression::FuncExpr(function) if function.returns_set => SetItem::Set {
                     function: set_function(function.funcid, &*self.names)?,
                     args: function
