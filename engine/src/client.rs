@@ -150,6 +150,8 @@ pub trait RowSink {
     ) -> Result<()>;
     /// More output should be written before more is made.
     fn is_full(&self) -> bool;
+    /// Output that is not written yet, bytes.
+    fn pending(&self) -> usize;
     fn command_complete(&mut self, tag: &str);
     fn empty_query(&mut self);
     fn portal_suspended(&mut self);

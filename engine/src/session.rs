@@ -21,6 +21,7 @@ mod function_call;
 mod inspection;
 mod io;
 mod named;
+mod pace;
 mod permission;
 mod plan_cache;
 mod portal;

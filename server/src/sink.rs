@@ -111,6 +111,10 @@ impl RowSink for Sink<'_> {
         self.output.len() >= OUTPUT_FULL
     }
 
+    fn pending(&self) -> usize {
+        self.output.len()
+    }
+
     fn command_complete(&mut self, tag: &str) {
         self.output.command_complete(tag);
     }

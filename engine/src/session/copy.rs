@@ -19,10 +19,11 @@ use kokkiri_parse::tree::{CopySource, CopyStmt, RangeVar, RawStatement};
 use kokkiri_primitives::activity::check_for_interrupts;
 use kokkiri_primitives::{Error, Oid, Result, SqlState, error};
 use kokkiri_transaction::SnapshotGuard;
-use kokkiri_types::{BATCH_ROWS, Value, io};
+use kokkiri_types::{Value, io};
 
 use super::Session;
 use super::command::no_copy;
+use super::pace::Pace;
 use super::portal::{Portal, Runs};
 use super::run::Ran;
 use super::statement::{self, Prepared};
@@ -45,6 +46,7 @@ pub struct CopyOut {
     /// Where rows go; absent for the client.
     output: Option<Output>,
     rows: u64,
+    pace: Pace,
 }
 
 impl Session {
@@ -270,6 +272,7 @@ impl Session {
             types: columns.iter().map(|column| column.type_oid).collect(),
             output,
             rows: 0,
+            pace: Pace::default(),
             writer,
         };
         if copying.output.is_none() {
@@ -284,13 +287,13 @@ impl Session {
 
     pub(super) fn go_on_copying_out(&mut self, portal: &mut Portal, sink: &mut dyn RowSink) -> Result<Ran> {
         let Runs::CopyOut(copy) = &mut portal.runs else { return Err(no_copy()) };
-        let CopyOut { execution, snapshot, writer, types, output, rows } = &mut **copy;
+        let CopyOut { execution, snapshot, writer, types, output, rows, pace } = &mut **copy;
         let environment = self.environment(snapshot, &[]);
         let view = self.view();
         let (mut line, mut form) = (Vec::new(), Vec::new());
         while output.is_some() || !sink.is_full() {
             check_for_interrupts()?;
-            let Some(batch) = execution.next(&environment, BATCH_ROWS)? else {
+            let Some(batch) = execution.next(&environment, pace.rows())? else {
                 line.clear();
                 writer.end(&mut line);
                 let rows = *rows;
@@ -303,6 +306,7 @@ impl Session {
                 }
                 return Ok(Ran::Complete(format!("COPY {rows}")));
             };
+            let mut bytes = 0;
             for row in batch.selection.iter() {
                 writer.begin_row(&mut line);
                 for (at, (column, type_oid)) in batch.columns.iter().zip(types.iter()).enumerate() {
@@ -319,8 +323,10 @@ impl Session {
                 }
                 writer.end_row(&mut line)?;
                 send(output, &line, sink)?;
+                bytes += line.len();
                 *rows += 1;
             }
+            pace.note(batch.len(), bytes);
         }
         Ok(Ran::Paused(Progress::OutputFull))
     }

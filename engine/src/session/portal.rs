@@ -14,6 +14,7 @@ use kokkiri_transaction::SnapshotGuard;
 use kokkiri_types::Value;
 
 use super::copy::CopyOut;
+use super::pace::Pace;
 use crate::client::{Format, ResultColumn};
 
 /// What a portal runs.
@@ -50,6 +51,7 @@ pub enum HeldTag {
 pub struct Started {
     pub execution: Box<Execution>,
     pub snapshot: SnapshotGuard,
+    pub pace: Pace,
 }
 
 pub struct Portal {

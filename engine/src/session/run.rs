@@ -20,6 +20,7 @@ use kokkiri_transaction::Snapshot;
 use kokkiri_types::io::IoSettings;
 use kokkiri_types::{BATCH_ROWS, Batch, PhysicalType, Value};
 
+use super::pace::Pace;
 use super::portal::{Held, HeldTag, Portal, Runs, Started};
 use super::statement::{self, Prepared};
 use super::transaction::{Outcome, ends_failed_block};
@@ -338,7 +339,7 @@ impl Session {
                     Box::new(Execution::new(Arc::clone(&plan), &self.facts(&view))?)
                 }
             };
-            *started = Some(Started { execution, snapshot });
+            *started = Some(Started { execution, snapshot, pace: Pace::default() });
         }
         let running = started.as_mut().expect("just started");
         let environment = self.environment(&running.snapshot, parameters);
@@ -358,10 +359,13 @@ impl Session {
                 return Ok(Ran::Suspended);
             }
             kokkiri_primitives::activity::check_for_interrupts()?;
-            let demand = left.map_or(BATCH_ROWS, |left| left.min(BATCH_ROWS as u64) as usize);
+            let most = if portal.columns.is_some() { running.pace.rows() } else { BATCH_ROWS };
+            let demand = left.map_or(most, |left| left.min(most as u64) as usize);
             let Some(batch) = running.execution.next(&environment, demand)? else { break };
             if let Some(columns) = &portal.columns {
+                let before = sink.pending();
                 self.send_rows(batch, columns, &portal.formats, sink)?;
+                running.pace.note(batch.len(), sink.pending() - before);
                 let rows = batch.len() as u64;
                 portal.rows += rows;
                 left = left.map(|left| left - rows);

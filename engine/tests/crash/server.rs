@@ -251,6 +251,10 @@ impl RowSink for Answer {
         false
     }
 
+    fn pending(&self) -> usize {
+        0
+    }
+
     fn command_complete(&mut self, tag: &str) {
         tag.clone_into(&mut self.tag);
     }

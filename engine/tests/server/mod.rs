@@ -57,6 +57,10 @@ impl RowSink for Lines {
         false
     }
 
+    fn pending(&self) -> usize {
+        self.0.len()
+    }
+
     fn command_complete(&mut self, tag: &str) {
         writeln!(self.0, "{tag}").expect("a string takes all");
     }
