@@ -141,7 +141,7 @@ fn check(outcome: Result<()>) {
 #[test]
 fn damaged_pages_are_read_and_written() {
     run("damaged_pages_are_read_and_written", Limits::default(), |dice| {
-        let mut page = page_of(*dice.pick(&[&HEAP[..], &BTREE[..]]));
+        let mut page = page_of(if dice.once_in(2) { HEAP } else { BTREE });
         damage(dice, &mut page);
         read_everything(&page);
         for _ in 0..8 {
@@ -162,7 +162,7 @@ fn the_pool_refuses_damaged_pages() {
     smgr.append(REL, Fork::Main, &[&*Page::boxed()]).expect("the disk works");
     run("the_pool_refuses_damaged_pages", Limits::default(), |dice| {
         let block = BlockNumber(0);
-        let mut page = page_of(*dice.pick(&[&HEAP[..], &BTREE[..]]));
+        let mut page = page_of(if dice.once_in(2) { HEAP } else { BTREE });
         page.set_checksum(block);
         damage(dice, &mut page);
         if dice.once_in(2) {
@@ -209,10 +209,9 @@ fn damaged_maps_mislead_nobody() {
     }
     run("damaged_maps_mislead_nobody", Limits::default(), |dice| {
         let pages = FREE_SPACE_MAP.chunks(BLOCK_SIZE).map(|bytes| (Fork::FreeSpaceMap, bytes));
-        let mut number = 0;
-        for (fork, bytes) in pages.chain([(Fork::VisibilityMap, &VISIBILITY_MAP[..])]) {
+        let maps = pages.chain([(Fork::VisibilityMap, &VISIBILITY_MAP[..])]);
+        for (number, (fork, bytes)) in (0..).zip(maps) {
             let block = BlockNumber(if fork == Fork::FreeSpaceMap { number } else { 0 });
-            number += 1;
             let mut page = page_of(bytes);
             // The tree of a free space map lies behind the header.
             let from = if dice.once_in(4) { 0 } else { PAGE_HEADER_SIZE };

@@ -155,7 +155,8 @@ pub fn literal(dice: &mut Dice, type_name: &str) -> String {
             let of = *dice.pick(&["integer", "text", "numeric"]);
             return array(dice, of);
         }
-        _ => *dice.pick(&[TEXTS, INTEGERS]),
+        _ if dice.once_in(2) => TEXTS,
+        _ => INTEGERS,
     };
     let mut text = dice.pick(of).replace('\'', "''");
     if type_name == "text" && dice.once_in(20) {

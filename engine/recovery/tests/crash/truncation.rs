@@ -15,6 +15,9 @@ use crate::instance::{DATABASE, Instance, Shape, TABLESPACE, create};
 /// Time enough for a checkpoint that waits for nobody.
 const A_WHILE: Duration = Duration::from_millis(200);
 
+/// The disk as it was between the record and the cut, and the checkpoint that began then.
+type Interrupted = (SimulatedFileSystem, JoinHandle<()>);
+
 fn blocks_after_crash(disk: &SimulatedFileSystem, shape: Shape, file: RelationFile) -> u32 {
     let instance = Instance::start(disk.crash(7), shape).expect("it recovers");
     instance.cluster.storage.blocks(file, Fork::Main).expect("there")
@@ -40,7 +43,7 @@ fn a_tail_that_was_cut_stays_away_whatever_a_checkpoint_does_meanwhile() {
     instance.maker.make(CheckpointRequest::COMMAND, &mut |_| Ok(())).expect("the disk works");
 
     // Between the record and the cut a checkpoint is asked for; then power fails, or it doesn't.
-    let between: Arc<Mutex<Option<(SimulatedFileSystem, JoinHandle<()>)>>> = Arc::default();
+    let between: Arc<Mutex<Option<Interrupted>>> = Arc::default();
     let (maker, cluster, live) =
         (Arc::clone(&instance.maker), Arc::clone(&instance.cluster), Arc::clone(&between));
     let running = instance.disk.clone();
