@@ -13,6 +13,7 @@
 //!
 //! Start at [`compile::Compiler`], then [`Program::evaluate`].
 
+mod array_coercion;
 pub mod compile;
 mod evaluate;
 mod filter;

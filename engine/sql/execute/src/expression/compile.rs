@@ -11,6 +11,7 @@ use kokkiri_primitives::{Error, Oid, Result, stack};
 use kokkiri_types::builtin::type_info;
 use kokkiri_types::{Column, PhysicalType, Selection, ValueRef, array, compare};
 
+use super::array_coercion::ArrayCoercion;
 use super::evaluate::{CompiledSubPlan, Program};
 use super::steps::{CallInfo, Operand, Step, StepKind};
 use crate::cross_type::cross_type;
@@ -85,7 +86,11 @@ pub struct Compiler<'s> {
 
 impl<'s> Compiler<'s> {
     pub fn compile(scope: &'s Scope, expression: &Expression) -> Result<Program> {
-        let mut compiler = Self { scope, program: Program::new(), case_values: Vec::new() };
+        Self::compile_with(scope, expression, Vec::new())
+    }
+
+    fn compile_with(scope: &'s Scope, expression: &Expression, case_values: Vec<Operand>) -> Result<Program> {
+        let mut compiler = Self { scope, program: Program::new(), case_values };
         let result = compiler.expression(expression, 0)?;
         let mut program = compiler.program;
         program.result = result;
@@ -360,6 +365,25 @@ impl<'s> Compiler<'s> {
             }
             Expression::SubscriptingRef(subscript) if subscript.assignment.is_none() => {
                 Err(Error::not_supported("an array slice"))
+            }
+            Expression::ArrayCoerceExpr(coerce) => {
+                let element_of = |array: Oid| {
+                    array::element_type_if_array(array)
+                        .ok_or_else(|| {
+                            Error::not_supported("a cast of what is no array of built-in elements")
+                        })
+                        .and_then(array::element_info)
+                };
+                let from = element_of(coerce.arg.result_type())?;
+                let to = element_of(coerce.result_type)?;
+                let array = self.expression(&coerce.arg, selection)?;
+                let element = Self::compile_with(self.scope, &coerce.element, vec![Operand::Input(0)])?;
+                self.program.volatile |= element.volatile;
+                self.program.array_coercions.push(ArrayCoercion { array, element, from, to });
+                let coercion = self.program.array_coercions.len() - 1;
+                let out = self.register(PhysicalType::Varlena);
+                self.step(StepKind::CoerceArray { coercion, out }, selection);
+                Ok(Operand::Register(out))
             }
             Expression::ArrayExpr(array) if !array.multidims => {
                 let args = array

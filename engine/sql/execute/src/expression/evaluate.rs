@@ -10,6 +10,7 @@ use kokkiri_primitives::{Error, Oid, Result};
 use kokkiri_types::array::ArrayRef;
 use kokkiri_types::{Batch, Column, PhysicalType, Selection, Value, ValueRef, array, hash};
 
+use super::array_coercion::ArrayCoercion;
 use super::steps::{CallInfo, Operand, Step, StepKind};
 use crate::context::Context;
 
@@ -21,6 +22,7 @@ pub struct Program {
     /// Selection 0 is that of the batch.
     pub(super) selections: Vec<Selection>,
     pub(super) subplans: Vec<CompiledSubPlan>,
+    pub(super) array_coercions: Vec<ArrayCoercion>,
     pub(super) result: Operand,
     pub(super) physical: PhysicalType,
     /// Calls functions that must be called row by row, in order.
@@ -63,6 +65,7 @@ impl Program {
             registers: Vec::new(),
             selections: vec![Selection::default()],
             subplans: Vec::new(),
+            array_coercions: Vec::new(),
             result: Operand::Register(0),
             physical: PhysicalType::Bool,
             volatile: false,
@@ -155,6 +158,13 @@ impl Program {
             let step = &self.steps[at];
             if let StepKind::SubPlan { subplan, out } = step.kind {
                 self.run_subplan(context, input, subplan, out, step.selection)?;
+                continue;
+            }
+            if let StepKind::CoerceArray { coercion, out } = step.kind {
+                let coercion = &mut self.array_coercions[coercion];
+                let (lower, upper) = self.registers.split_at_mut(out);
+                let arrays = column(coercion.array, input, lower);
+                coercion.run(context, arrays, &self.selections[step.selection], &mut upper[0])?;
                 continue;
             }
             run_step(step, context, input, &mut self.registers, &mut self.selections, rows)?;
@@ -636,7 +646,9 @@ fn run_step(
                 Ok(())
             })
         }
-        StepKind::SubPlan { .. } => unreachable!("subplans are run by their program"),
+        StepKind::SubPlan { .. } | StepKind::CoerceArray { .. } => {
+            unreachable!("programs within a program are run by it")
+        }
     }
 }
 

@@ -40,6 +40,11 @@ pub enum StepKind {
         args: Box<[Operand]>,
         out: usize,
     },
+    /// A cast of arrays: which of the program's, and where to.
+    CoerceArray {
+        coercion: usize,
+        out: usize,
+    },
     /// An element of an array; null where there is none.
     Subscript {
         array: Operand,
