@@ -55,3 +55,10 @@ select id from customers order by id;
 insert into orders select id + 100, id, 5 from customers where id in (select customer from orders);
 select * from orders order by id;
 drop table customers, orders;
+-- The first row of an index within a subquery, whose tables come behind those around it.
+create table extremes (a int primary key, b int);
+insert into extremes select g, g % 7 from generate_series(1, 1000) g;
+analyze extremes;
+select distinct (select min(x.a) from extremes x) from (values (1), (2)) v (a) where a not in (select 3 from extremes y);
+select v.a, (select max(a) - min(a) from extremes where a > v.a) from (values (1), (500)) v (a) order by 1;
+drop table extremes;

@@ -20,12 +20,15 @@ use crate::path::{Path, PathKind, Target};
 use crate::plan::{InitPlan, Plan, PlanNode};
 use crate::query::plan_query;
 use crate::root::{Root, SubplanEntry};
+use crate::tree::visit_vars;
 
 const INT8: Oid = Oid(20);
 
 /// An aggregate with the operator that sorts its value to the front.
 struct Extreme {
+    /// As the level's targets have it.
     aggregate: Expression,
+    /// Over the range table of the query as it was before planning began.
     argument: Expression,
     operator: Oid,
 }
@@ -105,7 +108,8 @@ impl Root<'_, '_> {
             return Ok(None);
         }
         let mut aggregates: Vec<Expression> = Vec::new();
-        for expr in source.target_list.iter().map(|target| &target.expr).chain(&source.having_qual) {
+        let query = &self.query;
+        for expr in query.target_list.iter().map(|target| &target.expr).chain(&query.having_qual) {
             expr.walk(&mut |node| {
                 if let Expression::Aggref(_) = node {
                     if !aggregates.contains(node) {
@@ -120,19 +124,21 @@ impl Root<'_, '_> {
         for aggregate in aggregates {
             let Expression::Aggref(aggref) = &aggregate else { continue };
             let [argument] = aggref.args.as_slice() else { return Ok(None) };
+            let mut argument = argument.expr.clone();
+            visit_vars(&mut argument, 0, &mut |var, depth| {
+                if var.varlevelsup == depth {
+                    var.varno -= self.first_relation;
+                }
+            });
             let is_plain = aggref.agglevelsup == 0
                 && aggref.aggorder.is_empty()
                 && aggref.aggfilter.is_none()
-                && crate::expression::relids(&argument.expr).contains(*relid)
-                && !crate::expression::has_sublinks(&argument.expr)
-                && !self.global.lookup.is_volatile(&argument.expr)?;
+                && crate::expression::relids(&argument).contains(*relid)
+                && !crate::expression::has_sublinks(&argument)
+                && !self.global.lookup.is_volatile(&argument)?;
             let operator = self.global.lookup.facts.aggregate(aggref.aggfnoid)?.sort_operator;
             let Some(operator) = operator.filter(|_| is_plain) else { return Ok(None) };
-            extremes.push(Extreme {
-                argument: argument.expr.clone(),
-                operator,
-                aggregate: aggregate.clone(),
-            });
+            extremes.push(Extreme { argument, operator, aggregate: aggregate.clone() });
         }
         Ok((!extremes.is_empty()).then_some(extremes))
     }

@@ -77,6 +77,7 @@ pub fn plan_query(
         init_plans: Vec::new(),
         paid_init_plans: Vec::new(),
         min_max_source,
+        first_relation: offset,
         count_groups,
         constant_quals: Vec::new(),
         has_having,

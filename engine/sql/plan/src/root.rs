@@ -50,6 +50,8 @@ pub struct Root<'g, 'a> {
     pub paid_init_plans: Vec<usize>,
     /// The query as it came, if `min` and `max` may be found by other queries.
     pub min_max_source: Option<Box<Query>>,
+    /// How many entries the range table had before this level's were appended.
+    pub first_relation: u32,
     /// [`Global::count_groups`], for this level.
     pub count_groups: bool,
     /// Conditions on no relation at all.
