@@ -5,8 +5,8 @@
 use std::rc::Rc;
 
 use kokkiri_analyze::tree::{
-    CommandType, Expression, GroupingSet, LimitOption, LockStrength, LockWait, Query, Relids, RteKind,
-    SortGroupClause, TargetEntry, Var,
+    CommandType, Expression, GroupingSet, LimitOption, LockStrength, LockWait, ParamKind, Query, Relids,
+    RteKind, SortGroupClause, TargetEntry, Var,
 };
 use kokkiri_parse::Location;
 use kokkiri_primitives::{Error, Oid, Result, stack};
@@ -56,7 +56,8 @@ pub fn plan_query(
         && query.command_type == CommandType::Select
         && query.group_clause.is_empty()
         && query.set_operations.is_none()
-        && query.cte_list.is_empty();
+        && query.cte_list.is_empty()
+        && !depends_on_outer_row(&query);
     let min_max_source = may_be_min_max.then(|| query.clone());
     let mut tree = JoinTree::from_query(std::mem::take(&mut query.jointree));
     let has_having = query.having_qual.is_some();
@@ -90,6 +91,19 @@ pub fn plan_query(
     };
     root.preprocess()?;
     root.plan()
+}
+
+/// True if the query must run again for each row of one around it: its parameters tell, and a subquery may.
+fn depends_on_outer_row(query: &Query) -> bool {
+    let mut depends = false;
+    query.for_each_expression(&mut |expression| {
+        depends |= expression.contains(|node| match node {
+            Expression::Param(param) => param.kind != ParamKind::Extern,
+            Expression::SubLink(_) => true,
+            _ => false,
+        });
+    });
+    depends
 }
 
 fn check_supported(query: &Query) -> Result<()> {
