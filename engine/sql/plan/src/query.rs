@@ -133,6 +133,9 @@ impl Root<'_, '_> {
             self.substitute_in_range_table();
         }
         self.simplify_tree()?;
+        if !self.tree.postpone_lateral_quals().is_empty() {
+            return Err(Error::internal("a condition looks at relations that no join brings"));
+        }
         self.reduce_outer_joins()?;
         self.preprocess_targets()?;
         let mut tree = std::mem::replace(&mut self.tree, JoinTree::Relation(0));

@@ -18,20 +18,27 @@ impl Root<'_, '_> {
         if !self.global.cost.enable.self_join_elimination || self.query.command_type != CommandType::Select {
             return Ok(());
         }
-        let mut clusters = Vec::new();
-        collect_clusters(&self.tree, &mut clusters);
-        for mut relations in clusters {
-            while let Some((gone, kept)) = self.self_join(&relations)? {
-                self.replace_relation(gone, kept)?;
-                relations.retain(|relid| *relid != gone);
-            }
+        while let Some((gone, kept)) = self.find_self_join()? {
+            self.replace_relation(gone, kept)?;
         }
         Ok(())
     }
 
-    /// Two of these inner-joined relations that are the same table joined on a unique key: the first is
-    /// what the second stands for, too.
-    fn self_join(&self, relations: &[u32]) -> Result<Option<(u32, u32)>> {
+    fn find_self_join(&self) -> Result<Option<(u32, u32)>> {
+        let mut clusters = Vec::new();
+        collect_clusters(&self.tree, &mut clusters);
+        for cluster in clusters {
+            if let Some(found) = self.self_join(&cluster)? {
+                return Ok(Some(found));
+            }
+        }
+        Ok(None)
+    }
+
+    /// Two relations of a cluster that are the same table joined on a unique key: the first is what the
+    /// second stands for, too.
+    fn self_join(&self, cluster: &Cluster<'_>) -> Result<Option<(u32, u32)>> {
+        let relations = &cluster.relations;
         let table_of = |relid: u32| match &self.global.rte(relid).kind {
             RteKind::Relation { relid, tablesample: None, .. } => Some(*relid),
             _ => None,
@@ -43,7 +50,7 @@ impl Root<'_, '_> {
                 if table_of(kept) != Some(table) || is_marked(kept) {
                     continue;
                 }
-                let equal = self.equal_columns(gone, kept)?;
+                let equal = self.equal_columns(&cluster.quals, gone, kept)?;
                 let table = self.global.lookup.relation(table)?;
                 let is_unique = table.indexes.iter().any(|index| {
                     index.is_unique
@@ -60,18 +67,11 @@ impl Root<'_, '_> {
         Ok(None)
     }
 
-    /// Columns that conditions of the tree compare for equality in both relations, directly or by way of
-    /// others.
-    fn equal_columns(&self, a: u32, b: u32) -> Result<Vec<i16>> {
+    /// Columns that the conditions compare for equality in both relations, directly or by way of others.
+    fn equal_columns(&self, quals: &[&Expression], a: u32, b: u32) -> Result<Vec<i16>> {
         let mut classes: Vec<Vec<Var>> = Vec::new();
-        let mut failure = None;
-        let mut tree = self.tree.clone();
-        tree.for_each_inner_qual_mut(&mut |qual| {
-            let pair = match self.merged_variables(qual) {
-                Ok(Some(pair)) => pair,
-                Ok(None) => return,
-                Err(error) => return failure = Some(error),
-            };
+        for qual in quals {
+            let Some(pair) = self.merged_variables(qual)? else { continue };
             let place =
                 |classes: &[Vec<Var>], var: &Var| classes.iter().position(|class| class.contains(var));
             match (place(&classes, &pair.0), place(&classes, &pair.1)) {
@@ -84,9 +84,6 @@ impl Root<'_, '_> {
                 (None, Some(y)) => classes[y].push(pair.0),
                 (None, None) => classes.push(vec![pair.0, pair.1]),
             }
-        });
-        if let Some(error) = failure {
-            return Err(error);
         }
         let columns = |class: &[Var], relid: u32| {
             class.iter().filter(move |var| var.varno == relid).map(|var| var.varattno).collect::<Vec<_>>()
@@ -150,23 +147,35 @@ impl Root<'_, '_> {
     }
 }
 
-/// Relations that are inner-joined with one another, for each part of the tree between outer joins.
-fn collect_clusters(tree: &JoinTree, clusters: &mut Vec<Vec<u32>>) {
-    let mut own = Vec::new();
+/// Relations that are inner-joined with one another, with the conditions that hold for all their rows.
+#[derive(Default)]
+struct Cluster<'t> {
+    relations: Vec<u32>,
+    quals: Vec<&'t Expression>,
+}
+
+/// The clusters of a tree: outer and semi joins stand between them, so a condition on one side of such a
+/// join says nothing of the rows of the other.
+fn collect_clusters<'t>(tree: &'t JoinTree, clusters: &mut Vec<Cluster<'t>>) {
+    let mut own = Cluster::default();
     collect(tree, &mut own, clusters);
-    if own.len() > 1 {
-        own.sort_unstable();
+    if own.relations.len() > 1 {
+        own.relations.sort_unstable();
         clusters.push(own);
     }
 }
 
-fn collect(tree: &JoinTree, own: &mut Vec<u32>, clusters: &mut Vec<Vec<u32>>) {
+fn collect<'t>(tree: &'t JoinTree, own: &mut Cluster<'t>, clusters: &mut Vec<Cluster<'t>>) {
     match tree {
-        JoinTree::Relation(relid) => own.push(*relid),
-        JoinTree::From { items, .. } => items.iter().for_each(|item| collect(item, own, clusters)),
+        JoinTree::Relation(relid) => own.relations.push(*relid),
+        JoinTree::From { items, quals } => {
+            items.iter().for_each(|item| collect(item, own, clusters));
+            own.quals.extend(quals);
+        }
         JoinTree::Join(join) if join.join_type == crate::plan::JoinType::Inner => {
             collect(&join.left, own, clusters);
             collect(&join.right, own, clusters);
+            own.quals.extend(&join.quals);
         }
         JoinTree::Join(join) => {
             collect_clusters(&join.left, clusters);

@@ -6,7 +6,7 @@
 
 use kokkiri_analyze::tree::{self as analyzed, Expression, JoinTreeNode, Query, Relids, Var};
 
-use crate::expression::conjuncts;
+use crate::expression::{conjuncts, relids};
 use crate::plan::JoinType;
 
 #[derive(Clone, Debug)]
@@ -74,6 +74,36 @@ impl JoinTree {
         }
     }
 
+    /// Moves conditions that look at relations beyond their own node, as a LATERAL subquery's may, up to the
+    /// node that joins these: a condition within the nullable side of an outer join becomes one of the
+    /// join's. Gives those back that look beyond the tree. PostgreSQL's `postponed_oj_qual_list`.
+    pub fn postpone_lateral_quals(&mut self) -> Vec<Expression> {
+        if let JoinTree::Relation(_) = self {
+            return Vec::new();
+        }
+        let scope = self.relids(true);
+        let (own, postponed) = match self {
+            JoinTree::Relation(_) => return Vec::new(),
+            JoinTree::From { items, quals } => {
+                let mut all: Vec<_> = items.iter_mut().flat_map(Self::postpone_lateral_quals).collect();
+                all.append(quals);
+                (quals, all)
+            }
+            JoinTree::Join(join) => {
+                let mut all = join.left.postpone_lateral_quals();
+                all.append(&mut join.right.postpone_lateral_quals());
+                if join.join_type == JoinType::Inner {
+                    all.append(&mut join.quals);
+                }
+                (&mut join.quals, all)
+            }
+        };
+        let (fitting, beyond) =
+            postponed.into_iter().partition(|qual: &Expression| relids(qual).is_subset_of(&scope));
+        own.extend::<Vec<_>>(fitting);
+        beyond
+    }
+
     /// Every condition of the tree, to be changed.
     pub fn for_each_qual_mut(&mut self, visit: &mut dyn FnMut(&mut Expression)) {
         match self {
@@ -86,26 +116,6 @@ impl JoinTree {
                 join.left.for_each_qual_mut(visit);
                 join.right.for_each_qual_mut(visit);
                 join.quals.iter_mut().for_each(visit);
-            }
-        }
-    }
-
-    /// The conditions that hold for every row of the tree: those of outer and semi joins left out.
-    pub fn for_each_inner_qual_mut(&mut self, visit: &mut dyn FnMut(&mut Expression)) {
-        match self {
-            JoinTree::Relation(_) => {}
-            JoinTree::From { items, quals } => {
-                items.iter_mut().for_each(|item| item.for_each_inner_qual_mut(visit));
-                quals.iter_mut().for_each(visit);
-            }
-            JoinTree::Join(join) if join.join_type == JoinType::Inner => {
-                join.left.for_each_inner_qual_mut(visit);
-                join.right.for_each_inner_qual_mut(visit);
-                join.quals.iter_mut().for_each(visit);
-            }
-            JoinTree::Join(join) => {
-                join.left.for_each_inner_qual_mut(visit);
-                join.right.for_each_inner_qual_mut(visit);
             }
         }
     }
