@@ -246,6 +246,22 @@ def a_panic_in_a_critical_section_restarts_the_engine(server):
 
 
 @test
+def a_killed_postmaster_s_server_process_is_waited_for(server):
+    # The orphan still has the directory, for as long as it is stopped.
+    postmaster, orphan = server.process, server_process(server)
+    os.kill(orphan, signal.SIGSTOP)
+    postmaster.kill()
+    postmaster.wait()
+    server.start_without_waiting()
+    time.sleep(0.3)
+    assert server.process.poll() is None and not server.accepts(), "two servers have the directory"
+    os.kill(orphan, signal.SIGCONT)
+    server.wait_until_ready()
+    assert server.query("select 1") == "1"
+    expect(server.log(), "database system was interrupted")
+
+
+@test
 def clients_reconnect_after_a_killed_server_process(server):
     """Everything that was committed is there; while the WAL is replayed clients are told so."""
     psql(server, "-c", "create table if not exists kept (a int)", "-c", "truncate kept")

@@ -7,6 +7,7 @@ Both listen on 127.0.0.1 at a free port and on a Unix socket in their own direct
 import atexit
 import os
 import pwd
+import random
 import shutil
 import signal
 import socket
@@ -54,9 +55,15 @@ def forget_gaps(kind, names):
 
 
 def free_port():
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return probe.getsockname()[1]
+    """A port that nobody has. Below those that the kernel gives to clients, or one could take it while a server restarts."""
+    while True:
+        port = random.SystemRandom().randrange(10000, 32000)
+        with socket.socket() as probe:
+            try:
+                probe.bind(("127.0.0.1", port))
+            except OSError:
+                continue
+        return port
 
 
 class Server:

@@ -62,3 +62,14 @@ analyze extremes;
 select distinct (select min(x.a) from extremes x) from (values (1), (2)) v (a) where a not in (select 3 from extremes y);
 select v.a, (select max(a) - min(a) from extremes where a > v.a) from (values (1), (500)) v (a) order by 1;
 drop table extremes;
+
+-- A subquery's plan that takes the place of its scan keeps its own initial plans.
+create table prices (a int, b int, d numeric);
+insert into prices values (1, 5, 1.5), (2, 5, 2.5), (3, 6, null), (4, null, 9);
+create table kept (a int, b int, d numeric);
+insert into kept (a, b, d) select distinct b, b, (select max(d) from prices) from prices order by 3 desc nulls last, 1 returning *;
+select * from (select b, (select min(d) from prices) as low from prices order by b limit 2) s;
+-- Aggregates over a relation that is known to be empty.
+select max(distinct nullif(0, b)), a from prices where date '2020-01-06' < date '2020-01-01' group by a;
+select sum(distinct a - 1) from prices where false having count(*) = 0;
+drop table prices, kept;

@@ -1,9 +1,9 @@
-//! Handing the listening sockets from the postmaster to the server process.
+//! Handing the listening sockets and the data directory's claim from the postmaster to the server process.
 //!
 //! The server process's standard input is one end of a Unix socket pair. The postmaster sends the
-//! listening sockets over it as file descriptors, one per message with its kind. After that the pair
-//! carries one line from the server process, [`READY`], and says by its end of file that the other
-//! process is gone: a server process whose postmaster has vanished exits at once.
+//! claim and the listening sockets over it as file descriptors, one per message with its kind. After that
+//! the pair carries one line from the server process, [`READY`], and says by its end of file that the
+//! other process is gone: a server process whose postmaster has vanished exits at once.
 
 use std::io::{IoSlice, IoSliceMut, Read, Write};
 use std::mem::MaybeUninit;
@@ -15,9 +15,12 @@ use rustix::net::{
     SendFlags,
 };
 
+use crate::lock_file::DirectoryClaim;
+
 /// Sent by the server process once it accepts connections.
 pub const READY: u8 = b'R';
 
+const KIND_CLAIM: u8 = b'C';
 const KIND_TCP: u8 = b'T';
 const KIND_UNIX: u8 = b'U';
 const KIND_END: u8 = b'E';
@@ -29,8 +32,9 @@ pub struct Listeners {
     pub unix: Vec<std::os::unix::net::UnixListener>,
 }
 
-/// Sends duplicates of the listening sockets.
-pub fn send(channel: &UnixStream, listeners: &Listeners) -> std::io::Result<()> {
+/// Sends duplicates of the claim and of the listening sockets.
+pub fn send(channel: &UnixStream, claim: &DirectoryClaim, listeners: &Listeners) -> std::io::Result<()> {
+    send_one(channel, KIND_CLAIM, claim.as_fd())?;
     for listener in &listeners.tcp {
         send_one(channel, KIND_TCP, listener.as_fd())?;
     }
@@ -52,8 +56,9 @@ fn send_one(channel: &UnixStream, kind: u8, socket: BorrowedFd<'_>) -> std::io::
     Ok(())
 }
 
-/// Receives the listening sockets.
-pub fn receive(channel: &UnixStream) -> std::io::Result<Listeners> {
+/// Receives the claim, to be kept as long as the process lives, and the listening sockets.
+pub fn receive(channel: &UnixStream) -> std::io::Result<(DirectoryClaim, Listeners)> {
+    let mut claim = None;
     let mut listeners = Listeners::default();
     loop {
         let mut kind = [0];
@@ -73,9 +78,13 @@ pub fn receive(channel: &UnixStream) -> std::io::Result<Listeners> {
             _ => None,
         });
         match (kind[0], socket) {
+            (KIND_CLAIM, Some(directory)) => claim = Some(DirectoryClaim::from(directory)),
             (KIND_TCP, Some(socket)) => listeners.tcp.push(socket.into()),
             (KIND_UNIX, Some(socket)) => listeners.unix.push(socket.into()),
-            (KIND_END, None) => return Ok(listeners),
+            (KIND_END, None) => {
+                let claim = claim.ok_or(std::io::ErrorKind::InvalidData)?;
+                return Ok((claim, listeners));
+            }
             _ => return Err(std::io::ErrorKind::InvalidData.into()),
         }
     }
@@ -100,11 +109,12 @@ mod tests {
 
     #[test]
     fn sockets_arrive_with_their_kind() {
+        let claim = DirectoryClaim::take(&std::env::temp_dir()).expect("nobody else claims it");
         let (here, there) = UnixStream::pair().expect("a socket pair");
         let tcp = TcpListener::bind("127.0.0.1:0").expect("a free port");
         let address = tcp.local_addr().expect("bound");
-        send(&here, &Listeners { tcp: vec![tcp], unix: Vec::new() }).expect("sent");
-        let received = receive(&there).expect("received");
+        send(&here, &claim, &Listeners { tcp: vec![tcp], unix: Vec::new() }).expect("sent");
+        let (_claim, received) = receive(&there).expect("received");
         assert_eq!(received.tcp[0].local_addr().expect("bound"), address);
         assert!(received.unix.is_empty());
         drop(here);

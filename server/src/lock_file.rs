@@ -3,21 +3,78 @@
 //! Realises: `CreateLockFile` (miscinit.c), with its lines: process id, data directory, start time,
 //! port, socket directory, first listen address, shared memory key, status. PostgreSQL's tools read
 //! postmaster.pid. A file whose process is gone is stale and is replaced.
+//!
+//! A postmaster that was killed is survived by its server process for a moment, in which that may still
+//! write. So both processes hold the [`DirectoryClaim`], as PostgreSQL's backends hold the shared memory
+//! segment that a new postmaster looks for, and a new postmaster waits for it.
 
-use std::fs::OpenOptions;
+use std::fs::{File, OpenOptions};
 use std::io::{ErrorKind, Write as _};
+use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::path::{Path, PathBuf};
+use std::time::{Duration, Instant};
 
-use kokkiri_engine::{Error, Result, SqlState};
+use kokkiri_engine::{Error, Result, Severity, SqlState};
+use rustix::fs::FlockOperation;
 
 /// The data directory's lock file.
 pub const POSTMASTER_PID: &str = "postmaster.pid";
+
+/// How long a postmaster waits for the last processes of a killed one.
+const LONGEST_DYING: Duration = Duration::from_secs(10);
+/// How often it looks.
+pub const LOOK_AGAIN: Duration = Duration::from_millis(2);
 
 /// A lock file of this process; removed when dropped.
 #[derive(Debug)]
 pub struct LockFile {
     path: PathBuf,
     lines: Vec<String>,
+}
+
+/// The data directory, locked as long as any process of this server lives: the postmaster and its server
+/// process share one open file.
+pub struct DirectoryClaim(OwnedFd);
+
+impl DirectoryClaim {
+    /// Locks the directory; waits for processes of an earlier server that are about to end.
+    ///
+    /// # Errors
+    /// FATAL 55006 if they do not end.
+    pub fn take(data_directory: &Path) -> Result<Self> {
+        let failed = |action: &str, cause: &std::io::Error| {
+            Error::file_access(action, data_directory.display(), cause).with_severity(Severity::Fatal)
+        };
+        let directory = File::open(data_directory).map_err(|cause| failed("open directory", &cause))?;
+        let deadline = Instant::now() + LONGEST_DYING;
+        loop {
+            match rustix::fs::flock(&directory, FlockOperation::NonBlockingLockExclusive) {
+                Ok(()) => return Ok(Self(directory.into())),
+                Err(rustix::io::Errno::WOULDBLOCK) if Instant::now() < deadline => {
+                    std::thread::sleep(LOOK_AGAIN);
+                }
+                Err(rustix::io::Errno::WOULDBLOCK) => break,
+                Err(cause) => return Err(failed("lock directory", &cause.into())),
+            }
+        }
+        Err(Error::fatal(
+            SqlState::LOCK_FILE_EXISTS,
+            format!("data directory \"{}\" is still in use", data_directory.display()),
+        )
+        .hint("Terminate any old server processes associated with it."))
+    }
+}
+
+impl From<OwnedFd> for DirectoryClaim {
+    fn from(directory: OwnedFd) -> Self {
+        Self(directory)
+    }
+}
+
+impl AsFd for DirectoryClaim {
+    fn as_fd(&self) -> BorrowedFd<'_> {
+        self.0.as_fd()
+    }
 }
 
 /// What postmaster.pid says once the server runs.
@@ -68,7 +125,7 @@ impl LockFile {
             socket_directory.to_owned(),
         ];
         let failed = |action: &str, cause: &std::io::Error| {
-            Error::file_access(action, path.display(), cause).with_severity(kokkiri_engine::Severity::Fatal)
+            Error::file_access(action, path.display(), cause).with_severity(Severity::Fatal)
         };
         for _ in 0..100 {
             match OpenOptions::new().write(true).create_new(true).open(&path) {

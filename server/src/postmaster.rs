@@ -6,7 +6,7 @@
 //! SIGTERM smart, SIGINT fast, SIGQUIT immediate shutdown, SIGHUP reload. A server process that dies by
 //! itself is started again: clients wait in the sockets' queues until recovery is done.
 
-use std::io::Read as _;
+use std::io::{ErrorKind, Read as _};
 use std::net::TcpListener;
 use std::os::fd::OwnedFd;
 use std::os::unix::fs::PermissionsExt as _;
@@ -14,6 +14,7 @@ use std::os::unix::net::{UnixListener, UnixStream};
 use std::os::unix::process::ExitStatusExt as _;
 use std::path::{Path, PathBuf};
 use std::process::{ExitStatus, Stdio};
+use std::time::{Duration, Instant};
 
 use kokkiri_engine::settings::{ServerSettings, parameters};
 use kokkiri_engine::{Engine, Error, Result, SqlState};
@@ -23,13 +24,16 @@ use tokio::signal::unix::{SignalKind, signal};
 
 use crate::arguments::{InitOptions, ServeOptions};
 use crate::handover::{self, Listeners, READY};
-use crate::lock_file::{LockFile, POSTMASTER_PID, Protects, Status};
+use crate::lock_file::{DirectoryClaim, LockFile, POSTMASTER_PID, Protects, Status, LOOK_AGAIN};
 use crate::{configuration, control, log};
 
 /// Exit code of a server process that stopped because it was asked to.
 pub const STOPPED: i32 = 0;
 /// Exit code of a server process that could not start; it is not started again.
 pub const FAILED_TO_START: i32 = 1;
+
+/// How long after a killed server its port may take to be free.
+const LONGEST_CLOSING: Duration = Duration::from_secs(1);
 
 /// Where the server listens.
 struct Sockets {
@@ -71,22 +75,25 @@ pub fn run(options: &ServeOptions) -> Result<()> {
     let port = int_setting(&settings, parameters::PORT);
     let socket_directories = value(parameters::UNIX_SOCKET_DIRECTORIES);
     let first_directory = socket_directories.split(',').next().unwrap_or("").trim().to_owned();
+    let lock_path = directory.join(POSTMASTER_PID);
+    let patience = if lock_path.exists() { LONGEST_CLOSING } else { Duration::ZERO };
     let mut lock = LockFile::create(
-        directory.join(POSTMASTER_PID),
+        lock_path,
         &directory,
         port,
         &first_directory,
         Protects::DataDirectory(&directory),
     )?;
+    let claim = DirectoryClaim::take(&directory)?;
     write_options_file(&directory, options)?;
     let listen_addresses = value(parameters::LISTEN_ADDRESSES);
-    let sockets = bind(&directory, &listen_addresses, port as u16, &socket_directories)?;
+    let sockets = bind(&directory, &listen_addresses, port as u16, &socket_directories, patience)?;
     lock.set_status(&listen_addresses, Status::Starting)?;
     let runtime = tokio::runtime::Builder::new_current_thread()
         .enable_all()
         .build()
         .map_err(|cause| Error::file_access("start runtime of", "postmaster", &cause))?;
-    runtime.block_on(supervise(options, &directory, &sockets, &mut lock, &listen_addresses))
+    runtime.block_on(supervise(options, &directory, &claim, &sockets, &mut lock, &listen_addresses))
 }
 
 /// Typed keys, by the names this module uses.
@@ -106,6 +113,7 @@ fn int_setting(settings: &ServerSettings, key: kokkiri_engine::settings::paramet
 async fn supervise(
     options: &ServeOptions,
     directory: &Path,
+    claim: &DirectoryClaim,
     sockets: &Sockets,
     lock: &mut LockFile,
     listen_addresses: &str,
@@ -119,7 +127,7 @@ async fn supervise(
     let mut announced = false;
     let mut stopping = false;
     loop {
-        let (mut child, ready) = start_server_process(options, directory, &sockets.listeners)?;
+        let (mut child, ready) = start_server_process(options, directory, claim, &sockets.listeners)?;
         let mut ready = Some(tokio::task::spawn_blocking(move || wait_until_ready(ready)));
         let status = loop {
             tokio::select! {
@@ -187,6 +195,7 @@ fn pass_on(child: &Child, signal: Signal) {
 fn start_server_process(
     options: &ServeOptions,
     directory: &Path,
+    claim: &DirectoryClaim,
     listeners: &Listeners,
 ) -> Result<(Child, UnixStream)> {
     let failed = |cause: std::io::Error| Error::file_access("start", "server process", &cause);
@@ -196,7 +205,7 @@ fn start_server_process(
     command.arg("server-process").args(&options.raw).arg("-D").arg(directory);
     command.stdin(Stdio::from(OwnedFd::from(theirs)));
     let child = command.spawn().map_err(failed)?;
-    handover::send(&ours, listeners).map_err(failed)?;
+    handover::send(&ours, claim, listeners).map_err(failed)?;
     Ok((child, ours))
 }
 
@@ -242,7 +251,24 @@ fn widen_backlog(listener: &impl std::os::fd::AsFd) -> Result<()> {
         .map_err(|cause| Error::file_access("listen on", "socket", &cause.into()))
 }
 
-fn bind(directory: &Path, listen_addresses: &str, port: u16, socket_directories: &str) -> Result<Sockets> {
+/// Listens at an address. A killed server's claim may be gone an instant before its sockets are.
+fn listen(host: &str, port: u16, patience: Duration) -> std::io::Result<TcpListener> {
+    let mut bound = TcpListener::bind((host, port));
+    let deadline = Instant::now() + patience;
+    while matches!(&bound, Err(cause) if cause.kind() == ErrorKind::AddrInUse) && Instant::now() < deadline {
+        std::thread::sleep(LOOK_AGAIN);
+        bound = TcpListener::bind((host, port));
+    }
+    bound
+}
+
+fn bind(
+    directory: &Path,
+    listen_addresses: &str,
+    port: u16,
+    socket_directories: &str,
+    patience: Duration,
+) -> Result<Sockets> {
     let mut sockets = Sockets { listeners: Listeners::default(), files: Vec::new(), first_address: None };
     for host in listen_addresses.split(',').map(str::trim).filter(|host| !host.is_empty()) {
         let hosts: &[&str] = match host {
@@ -252,7 +278,7 @@ fn bind(directory: &Path, listen_addresses: &str, port: u16, socket_directories:
         };
         let mut bound = false;
         for host in hosts {
-            match TcpListener::bind((*host, port)) {
+            match listen(host, port, patience) {
                 Ok(listener) => {
                     let address = listener.local_addr().ok();
                     sockets.first_address = sockets.first_address.or(address);

@@ -119,7 +119,7 @@ pub fn run(options: &ServeOptions) -> Result<()> {
     log::install();
     let failed = |cause: std::io::Error| Error::file_access("receive sockets from", "postmaster", &cause);
     let channel = handover::from_stdin().map_err(failed)?;
-    let listeners = handover::receive(&channel).map_err(failed)?;
+    let (_claim, listeners) = handover::receive(&channel).map_err(failed)?;
     let directory = options.data_directory.clone();
     let settings = configuration::load(&directory, &options.settings, Engine::default_settings())?;
     let records = hba::load(&directory.join("pg_hba.conf"))?;

@@ -11,7 +11,7 @@ use kokkiri_primitives::{Error, Result, stack};
 
 use crate::clause::Clause;
 use crate::cost::{Cost, clamp_rows};
-use crate::expression::{exec_param, same_value, variables};
+use crate::expression::{exec_param, null_of, relids, same_value, variables};
 use crate::path::{BitmapPath, BitmapSource, GroupTarget, IndexPath, JoinPath, Path, PathKey, PathKind};
 use crate::plan::*;
 use crate::relation::BaseKind;
@@ -105,7 +105,7 @@ impl Root<'_, '_> {
                 let node = PlanNode::Result(ResultNode { input: None, constant_qual });
                 let exprs = path.target.exprs.clone();
                 // Nothing is ever computed: the columns stand for themselves as nulls.
-                let targets = exprs.iter().map(crate::expression::null_of).collect();
+                let targets = exprs.iter().map(null_of).collect();
                 Ok(self.make_with(path, node, targets, exprs, Vec::new()))
             }
             PathKind::MinMax { values, having } => {
@@ -759,7 +759,10 @@ impl Root<'_, '_> {
             made.plan.target_list = targets;
         } else {
             let resno = made.plan.target_list.len() as i16 + 1;
-            made.plan.target_list.push(TargetEntry::new(expr.clone(), resno, None, true));
+            // A relation known to be empty has no columns to compute from.
+            let is_dummy = matches!(&made.plan.node, PlanNode::Result(result) if result.input.is_none());
+            let column = if is_dummy && !relids(expr).is_empty() { null_of(expr) } else { expr.clone() };
+            made.plan.target_list.push(TargetEntry::new(column, resno, None, true));
         }
         made.exprs.push(expr.clone());
         Ok(made.exprs.len())

@@ -349,11 +349,13 @@ impl Root<'_, '_> {
             entry.resorigtbl = target.resorigtbl;
             entry.resorigcol = target.resorigcol;
         }
-        plan.init_plans = std::mem::take(&mut self.init_plans);
+        // A subquery's plan that has taken the place of its scan brings its own.
+        let below = std::mem::replace(&mut plan.init_plans, std::mem::take(&mut self.init_plans));
         let unpaid = plan.init_plans.iter().filter(|init| !self.paid_init_plans.contains(&init.plan_id));
         let startup: f64 = unpaid.map(|init| self.global.subplans[init.plan_id].cost.total).sum();
         plan.cost.startup += startup;
         plan.cost.total += startup;
+        plan.init_plans.extend(below);
         let order = self.visible_order(&best.pathkeys, &targets);
         let distinct_columns = self.distinct_columns(&targets);
         let groups = if self.count_groups { Some(self.distinct_rows(&targets, plan.rows)?) } else { None };
