@@ -6,7 +6,7 @@ use kokkiri_analyze::tree::{Expression, OpExpr, Relids};
 use kokkiri_primitives::{Oid, Result};
 
 use crate::cost::EvaluationCost;
-use crate::expression::relids;
+use crate::expression::{is_never_true, relids};
 use crate::lookup::Lookup;
 use crate::path::PathKey;
 
@@ -28,7 +28,7 @@ pub struct Clause {
     pub can_hash: bool,
     /// Applied above the outer join it could have been part of: WHERE rather than ON.
     pub pushed_down: bool,
-    /// Mentions no relation: checked once.
+    /// The same for all rows, and not an outer join's own condition: checked once.
     pub pseudoconstant: bool,
     /// Equivalence classes of the sides, if mergeable.
     pub left_class: Cell<Option<usize>>,
@@ -56,7 +56,7 @@ impl Clause {
         let mentions = relids(&expr);
         let mut clause = Self {
             required: required.unwrap_or_else(|| mentions.clone()),
-            pseudoconstant: mentions.is_empty() && !lookup.is_volatile(&expr)?,
+            pseudoconstant: pushed_down && mentions.is_empty() && !lookup.is_volatile(&expr)?,
             cost: lookup.evaluation_cost(&expr)?,
             left: Relids::new(),
             right: Relids::new(),
@@ -73,6 +73,9 @@ impl Clause {
             mentions,
             expr,
         };
+        if clause.pseudoconstant {
+            clause.cost.startup += std::mem::take(&mut clause.cost.per_tuple);
+        }
         if let Expression::OpExpr(operator) = &clause.expr
             && let [left, right] = operator.args.as_slice()
         {
@@ -109,6 +112,11 @@ impl Clause {
         } else {
             None
         }
+    }
+
+    /// True of a constant that no row makes true.
+    pub fn is_never_true(&self) -> bool {
+        is_never_true(&self.expr)
     }
 
     /// True if the condition belongs to WHERE as far as a join of these relations goes.

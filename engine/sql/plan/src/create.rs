@@ -11,7 +11,8 @@ use kokkiri_primitives::{Error, Result, stack};
 
 use crate::clause::Clause;
 use crate::cost::{Cost, clamp_rows};
-use crate::expression::{exec_param, null_of, relids, same_value, variables};
+use crate::equivalence::Member;
+use crate::expression::{exec_param, same_value, variables};
 use crate::path::{BitmapPath, BitmapSource, GroupTarget, IndexPath, JoinPath, Path, PathKey, PathKind};
 use crate::plan::*;
 use crate::relation::BaseKind;
@@ -26,6 +27,37 @@ pub struct Made {
 impl Root<'_, '_> {
     pub fn create_plan(&mut self, path: &Rc<Path>) -> Result<Made> {
         stack::check_depth()?;
+        let made = self.create_node(path)?;
+        let gates = self.gates(path);
+        if gates.is_empty() {
+            return Ok(made);
+        }
+        let constant_qual = gates.into_iter().map(|expr| self.loop_replace(expr, &path.relids)).collect();
+        Ok(self.pass_through(path, made, |input| {
+            PlanNode::Result(ResultNode { input: Some(input), constant_qual })
+        }))
+    }
+
+    /// Conditions of a scan or join that are the same for all its rows: they are checked once, before it
+    /// is run at all (`get_gating_quals`).
+    fn gates(&self, path: &Path) -> Vec<Expression> {
+        let clauses: &[Rc<Clause>] = match &path.kind {
+            PathKind::SeqScan { relid, .. }
+            | PathKind::BitmapHeapScan { relid, .. }
+            | PathKind::TidScan { relid, .. }
+            | PathKind::SubqueryScan { relid, .. }
+            | PathKind::FunctionScan { relid, .. }
+            | PathKind::ValuesScan { relid, .. }
+            | PathKind::IndexScan(IndexPath { relid, .. }) => &self.base[relid].restrictions,
+            PathKind::NestLoop(join) | PathKind::MergeJoin { join, .. } | PathKind::HashJoin { join, .. } => {
+                &join.clauses
+            }
+            _ => &[],
+        };
+        in_order(clauses.iter().filter(|clause| clause.pseudoconstant).cloned().collect())
+    }
+
+    fn create_node(&mut self, path: &Rc<Path>) -> Result<Made> {
         match &path.kind {
             PathKind::SeqScan { relid, clauses } => {
                 let node = PlanNode::SeqScan { scan_relid: *relid };
@@ -104,9 +136,7 @@ impl Root<'_, '_> {
                 let constant_qual = vec![crate::expression::boolean(Some(false))];
                 let node = PlanNode::Result(ResultNode { input: None, constant_qual });
                 let exprs = path.target.exprs.clone();
-                // Nothing is ever computed: the columns stand for themselves as nulls.
-                let targets = exprs.iter().map(null_of).collect();
-                Ok(self.make_with(path, node, targets, exprs, Vec::new()))
+                Ok(self.make_with(path, node, exprs.clone(), exprs, Vec::new()))
             }
             PathKind::MinMax { values, having } => {
                 let found = |node: &Expression| {
@@ -134,7 +164,7 @@ impl Root<'_, '_> {
             }
             PathKind::Sort { input } => {
                 let made = self.create_plan(input)?;
-                let (made, keys) = self.sort_keys(made, &path.pathkeys)?;
+                let (made, keys) = self.sort_keys(made, input, &path.pathkeys)?;
                 Ok(self.pass_through(path, made, |input| PlanNode::Sort { input, keys }))
             }
             PathKind::ProjectSet { input } => {
@@ -419,18 +449,7 @@ impl Root<'_, '_> {
         let mut made = self.make(path, node, exprs, filter, &[]);
         let targets = made.plan.target_list.iter_mut().map(|target| &mut target.expr);
         for expr in targets.chain(&mut made.plan.qual) {
-            expr.walk_mut(&mut |node| {
-                if let Expression::Var(var) = node
-                    && var.varno == scan.relid
-                    && let Some(at) = index.columns.iter().position(
-                        |column| matches!(column, Expression::Var(other) if other.varattno == var.varattno),
-                    )
-                {
-                    var.varno = INDEX_VAR;
-                    var.varattno = at as i16 + 1;
-                }
-                true
-            });
+            read_from_index(expr, scan.relid, &index.columns);
         }
         Ok(made)
     }
@@ -759,16 +778,17 @@ impl Root<'_, '_> {
             made.plan.target_list = targets;
         } else {
             let resno = made.plan.target_list.len() as i16 + 1;
-            // A relation known to be empty has no columns to compute from.
-            let is_dummy = matches!(&made.plan.node, PlanNode::Result(result) if result.input.is_none());
-            let column = if is_dummy && !relids(expr).is_empty() { null_of(expr) } else { expr.clone() };
+            let mut column = expr.clone();
+            if let PlanNode::IndexOnlyScan(scan) = &made.plan.node {
+                read_from_index(&mut column, scan.scan_relid, &scan.index_target_list);
+            }
             made.plan.target_list.push(TargetEntry::new(column, resno, None, true));
         }
         made.exprs.push(expr.clone());
         Ok(made.exprs.len())
     }
 
-    fn sort_keys(&self, made: Made, pathkeys: &[PathKey]) -> Result<(Made, Vec<SortKey>)> {
+    fn sort_keys(&self, made: Made, input: &Path, pathkeys: &[PathKey]) -> Result<(Made, Vec<SortKey>)> {
         let mut made = made;
         let mut keys = Vec::new();
         for key in pathkeys {
@@ -786,7 +806,8 @@ impl Root<'_, '_> {
                 None => {
                     let member = class
                         .members
-                        .first()
+                        .iter()
+                        .find(|member| is_computable(member, &made, input))
                         .map(|member| member.expr.clone())
                         .ok_or_else(|| Error::internal("could not find pathkey item to sort"))?;
                     (self.column_for(&mut made, &member)?, member)
@@ -796,6 +817,35 @@ impl Root<'_, '_> {
         }
         Ok((made, keys))
     }
+}
+
+/// True if a plan could compute a member of an equivalence class as a further column
+/// (`find_computable_ec_member`).
+fn is_computable(member: &Member, made: &Made, path: &Path) -> bool {
+    if made.plan.children().is_empty() {
+        return member.relids.is_subset_of(&path.relids);
+    }
+    !fix(&member.expr, &made.exprs, None).contains(|node| match node {
+        Expression::Var(var) => var.varno != OUTER_VAR,
+        Expression::Aggref(_) => true,
+        _ => false,
+    })
+}
+
+/// Makes an index-only scan's columns columns of its index.
+fn read_from_index(expr: &mut Expression, relid: u32, columns: &[Expression]) {
+    expr.walk_mut(&mut |node| {
+        if let Expression::Var(var) = node
+            && var.varno == relid
+            && let Some(at) = columns
+                .iter()
+                .position(|column| matches!(column, Expression::Var(other) if other.varattno == var.varattno))
+        {
+            var.varno = INDEX_VAR;
+            var.varattno = at as i16 + 1;
+        }
+        true
+    });
 }
 
 /// Columns of an input one after the other.
@@ -851,8 +901,13 @@ fn group_columns(columns: &[GroupTarget], exprs: &[Expression]) -> Result<Vec<Gr
         .collect()
 }
 
+/// Conditions to check of every row.
+fn ordered(clauses: Vec<Rc<Clause>>) -> Vec<Expression> {
+    in_order(clauses.into_iter().filter(|clause| !clause.pseudoconstant).collect())
+}
+
 /// Conditions cheapest first, otherwise in the order they came (`order_qual_clauses`).
-fn ordered(mut clauses: Vec<Rc<Clause>>) -> Vec<Expression> {
+fn in_order(mut clauses: Vec<Rc<Clause>>) -> Vec<Expression> {
     clauses.sort_by(|a, b| a.cost.per_tuple.total_cmp(&b.cost.per_tuple));
     clauses.into_iter().map(|clause| clause.expr.clone()).collect()
 }

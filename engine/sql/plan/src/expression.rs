@@ -123,6 +123,12 @@ pub fn constant(type_oid: Oid, typmod: i32, collation: Oid, value: Value) -> Exp
     Expression::Const(Const { type_oid, typmod, collation, value, location: Location::UNKNOWN })
 }
 
+/// True of a constant condition that no row meets.
+pub fn is_never_true(condition: &Expression) -> bool {
+    matches!(condition, Expression::Const(constant) if constant.value != Value::Bool(true))
+}
+
+/// A null of an expression's type.
 pub fn null_of(expression: &Expression) -> Expression {
     constant(expression.result_type(), expression.typmod(), expression.collation(), Value::Null)
 }

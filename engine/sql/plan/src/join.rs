@@ -306,6 +306,17 @@ impl Root<'_, '_> {
             let rel = Rel { rows, target, paths: Vec::new() };
             self.rels.insert(key(&joined), rel);
         }
+        if self.joins_nothing(join_type, left, right, &joined, &clauses) {
+            self.mark_empty(&joined);
+            return Ok(Some(joined));
+        }
+        if let Some(special) = &special
+            && matches!(join_type, JoinType::Left | JoinType::Anti)
+            && right.is_subset_of(&special.syntactic_right)
+            && clauses.iter().any(|clause| !clause.is_pushed_down(&joined) && clause.is_never_true())
+        {
+            self.mark_empty(right);
+        }
         let rel = &self.rels[&key(&joined)];
         let (rows, target) = (rel.rows, Rc::clone(&rel.target));
         let orders: &[(bool, JoinType)] = match join_type {
@@ -343,6 +354,49 @@ impl Root<'_, '_> {
         }
         self.rels.get_mut(&key(&joined)).expect("made above").paths = paths;
         Ok(Some(joined))
+    }
+
+    /// True if two relations' join is known to have no row, since one of them has none or a condition
+    /// can't be true.
+    fn joins_nothing(
+        &self,
+        join_type: JoinType,
+        left: &Relids,
+        right: &Relids,
+        joined: &Relids,
+        clauses: &[Rc<Clause>],
+    ) -> bool {
+        let never_after = clauses.iter().any(|clause| clause.is_pushed_down(joined) && clause.is_never_true());
+        match join_type {
+            JoinType::Inner | JoinType::Semi => {
+                self.is_empty(left) || self.is_empty(right) || clauses.iter().any(|clause| clause.is_never_true())
+            }
+            JoinType::Left | JoinType::Anti => self.is_empty(left) || never_after,
+            JoinType::Full => self.is_empty(left) && self.is_empty(right) || never_after,
+            _ => false,
+        }
+    }
+
+    /// True if a relation is known to have no row (`is_dummy_rel`).
+    fn is_empty(&self, relids: &Relids) -> bool {
+        let paths = &self.rels[&key(relids)].paths;
+        !paths.is_empty() && paths.iter().all(|path| matches!(path.kind, PathKind::Dummy))
+    }
+
+    /// Notes that a relation has no row (`mark_dummy_rel`).
+    fn mark_empty(&mut self, relids: &Relids) {
+        let rel = self.rels.get_mut(&key(relids)).expect("made before it is found empty");
+        rel.rows = 0.0;
+        rel.paths = vec![Rc::new(Path {
+            kind: PathKind::Dummy,
+            relids: relids.clone(),
+            required_outer: Relids::new(),
+            target: Rc::clone(&rel.target),
+            rows: 0.0,
+            cost: Cost::default(),
+            disabled_nodes: 0,
+            pathkeys: Vec::new(),
+        })];
     }
 
     /// Conditions to be checked when these two are joined (`build_joinrel_restrictlist`).
@@ -512,13 +566,6 @@ impl Root<'_, '_> {
     fn pair_paths(&mut self, pair: &Pair<'_>, paths: &mut Vec<Rc<Path>>) -> Result<()> {
         let outer_paths = self.rels[&key(pair.outer)].paths.clone();
         let inner_paths = self.rels[&key(pair.inner)].paths.clone();
-        if outer_paths.iter().chain(&inner_paths).all(|path| matches!(path.kind, PathKind::Dummy))
-            && !outer_paths.is_empty()
-        {
-            let dummy = self.join_path(pair, PathKind::Dummy, Relids::new(), Cost::default(), 0, Vec::new());
-            add_path(paths, dummy);
-            return Ok(());
-        }
         self.nest_loops(pair, &outer_paths, &inner_paths, paths)?;
         self.hash_joins(pair, &outer_paths, &inner_paths, paths)?;
         self.merge_joins(pair, &outer_paths, &inner_paths, paths)

@@ -41,3 +41,4 @@ mod sublink;
 mod tree;
 
 pub use create::visit_node_expressions;
+pub use expression::null_of;

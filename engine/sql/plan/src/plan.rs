@@ -17,6 +17,7 @@ use kokkiri_analyze::tree::{CommandType, Expression, OnConflictExpr, RangeTblEnt
 use kokkiri_primitives::Oid;
 
 use crate::cost::Cost;
+use crate::expression::is_never_true;
 
 /// `varno` of a column of the left (outer, only) input.
 pub const OUTER_VAR: u32 = u32::MAX;
@@ -163,6 +164,14 @@ pub enum PlanNode {
 pub struct ResultNode {
     pub input: Option<Box<Plan>>,
     pub constant_qual: Vec<Expression>,
+}
+
+impl ResultNode {
+    /// True of the plan of a relation that is known to be empty: its columns are never computed, and there
+    /// is nothing that they could be computed from.
+    pub fn is_empty_relation(&self) -> bool {
+        self.input.is_none() && self.constant_qual.iter().any(is_never_true)
+    }
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

@@ -462,7 +462,11 @@ impl Root<'_, '_> {
         if !gone.is_empty() {
             let mut strip = |var: &mut kokkiri_analyze::tree::Var, depth: u32| {
                 if var.varlevelsup == depth {
-                    gone.iter().for_each(|join| var.varnullingrels.remove(*join));
+                    for reduced in &gone {
+                        if !reduced.still_nulled.contains(var.varno) {
+                            var.varnullingrels.remove(reduced.join);
+                        }
+                    }
                 }
             };
             visit_query_vars(&mut self.query, 0, &mut strip);
@@ -484,7 +488,7 @@ impl Root<'_, '_> {
         Ok(())
     }
 
-    fn reduce_in(&self, tree: &mut JoinTree, not_null: &Relids, gone: &mut Vec<u32>) -> Result<()> {
+    fn reduce_in(&self, tree: &mut JoinTree, not_null: &Relids, gone: &mut Vec<ReducedJoin>) -> Result<()> {
         stack::check_depth()?;
         match tree {
             JoinTree::Relation(_) => Ok(()),
@@ -507,8 +511,14 @@ impl Root<'_, '_> {
                     (JoinType::Full, false, true) => JoinType::Right,
                     (other, ..) => other,
                 };
-                if join.join_type == JoinType::Inner && before != JoinType::Inner && join.rtindex != 0 {
-                    gone.push(join.rtindex);
+                let still_nulled = match (before, join.join_type) {
+                    (JoinType::Full, JoinType::Left) => Some(join.right.relids(true)),
+                    (JoinType::Full, JoinType::Right) => Some(join.left.relids(true)),
+                    (JoinType::Left | JoinType::Right | JoinType::Full, JoinType::Inner) => Some(Relids::new()),
+                    _ => None,
+                };
+                if let Some(still_nulled) = still_nulled.filter(|_| join.rtindex != 0) {
+                    gone.push(ReducedJoin { join: join.rtindex, still_nulled });
                 }
                 if join.join_type == JoinType::Right {
                     let join = &mut **join;
@@ -599,6 +609,13 @@ impl Root<'_, '_> {
         self.tree = tree;
         Ok(())
     }
+}
+
+/// An outer join that null-extends less than it did.
+struct ReducedJoin {
+    join: u32,
+    /// The side that it still null-extends.
+    still_nulled: Relids,
 }
 
 /// Drops from an EXISTS subquery what can't change whether it has rows (`simplify_EXISTS_query`).

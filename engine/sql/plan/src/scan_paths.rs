@@ -46,10 +46,7 @@ impl Root<'_, '_> {
     }
 
     fn is_contradictory(&self, relid: u32) -> bool {
-        self.base[&relid].restrictions.iter().any(|clause| {
-            matches!(&clause.expr, Expression::Const(constant)
-                if constant.value != kokkiri_types::Value::Bool(true))
-        })
+        self.base[&relid].restrictions.iter().any(|clause| clause.is_never_true())
     }
 
     /// Columns that a relation or join must hand up.
@@ -122,7 +119,8 @@ impl Root<'_, '_> {
             pathkeys,
         };
         if self.is_contradictory(relid) {
-            add_path(&mut paths, simple(PathKind::Dummy, Cost::default(), Vec::new(), 0));
+            let none = simple(PathKind::Dummy, Cost::default(), Vec::new(), 0);
+            add_path(&mut paths, Path { rows: 0.0, ..none });
             return Ok(paths);
         }
         let p = self.global.cost.clone();

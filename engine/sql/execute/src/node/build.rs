@@ -1,5 +1,6 @@
 //! From the plan to operators.
 
+use std::borrow::Cow;
 use std::collections::BTreeSet;
 use std::sync::Arc;
 
@@ -10,6 +11,7 @@ use kokkiri_analyze::tree::{CommandType, Expression, RteKind, TargetEntry};
 use kokkiri_catalog::entries::{IndexEntry, RelationEntry};
 use kokkiri_functions::{aggregate as find_aggregate, not_built};
 use kokkiri_plan::lookup::CatalogFacts;
+use kokkiri_plan::null_of;
 use kokkiri_plan::plan::*;
 use kokkiri_primitives::{Error, Oid, Result, stack};
 use kokkiri_types::builtin::oid::RECORD;
@@ -93,11 +95,15 @@ impl Builder<'_> {
                 let input = result.input.as_deref().map(|input| self.build(input)).transpose()?;
                 let width = result.input.as_ref().map_or(0, |input| input.target_list.len());
                 let scope = self.input_scope();
+                let mut targets = Cow::Borrowed(&plan.target_list);
+                if result.is_empty_relation() {
+                    targets.to_mut().iter_mut().for_each(|target| target.expr = null_of(&target.expr));
+                }
                 Ok(Box::new(ResultOperator {
                     input,
                     constant_qual: Filter::compile(&scope, &result.constant_qual)?,
                     filter: Filter::compile(&scope, &plan.qual)?,
-                    projection: Projection::compile(&scope, &plan.target_list, width)?,
+                    projection: Projection::compile(&scope, &targets, width)?,
                     batch: Batch::default(),
                     checked: false,
                     done: false,
