@@ -70,3 +70,19 @@ select e.name, d.name from emp e full join dept d on e.dept = d.id order by e.id
 select * from l left join r using (k) order by a;
 reset all;
 drop table dept, emp, l, r, r2;
+-- A full join is joined for itself, whatever conditions stand around it.
+create table fruits (a int, b int);
+insert into fruits values (1, 10), (2, null), (null, 30);
+select x.a, y.a from fruits x full join generate_series(1, 2) y (a) on true, fruits z, fruits w where x.a is null order by 1, 2;
+select count(*) from fruits x full join generate_series(2, 4) y (a) on x.a = y.a, fruits z, fruits w where 3 is not distinct from y.a;
+set join_collapse_limit = 1;
+select x.a, z.b from fruits x join fruits y on x.a = y.a left join fruits z on z.a = y.a join fruits w on w.b = x.b order by 1, 2;
+select count(*) from fruits x, (fruits y join fruits z on y.a = z.a), fruits w where w.a = z.a and x.b = w.b;
+set from_collapse_limit = 1;
+select count(*) from fruits x, (select y.a, z.b from fruits y, fruits z where y.a = z.a) v, fruits w where w.a = v.a and x.b = w.b;
+reset join_collapse_limit;
+reset from_collapse_limit;
+set geqo_threshold = 2;
+select x.a, z.b from fruits x join fruits y on x.a = y.a left join fruits z on z.a = y.a join fruits w on w.b = x.b order by 1, 2;
+reset geqo_threshold;
+drop table fruits;

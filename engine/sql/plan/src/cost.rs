@@ -36,6 +36,11 @@ pub struct CostParameters {
     pub work_mem: f64,
     pub hash_mem_multiplier: f64,
     pub cursor_tuple_fraction: f64,
+    /// Relations.
+    pub from_collapse_limit: usize,
+    pub join_collapse_limit: usize,
+    /// From how many relations on not every order is tried; `usize::MAX` where `geqo` is off.
+    pub geqo_threshold: usize,
     pub enable: Enabled,
 }
 
@@ -70,6 +75,13 @@ impl CostParameters {
             work_mem: settings.get(parameters::WORK_MEM) as f64 * 1024.0,
             hash_mem_multiplier: settings.get(parameters::HASH_MEM_MULTIPLIER),
             cursor_tuple_fraction: settings.get(parameters::CURSOR_TUPLE_FRACTION),
+            from_collapse_limit: settings.get(parameters::FROM_COLLAPSE_LIMIT) as usize,
+            join_collapse_limit: settings.get(parameters::JOIN_COLLAPSE_LIMIT) as usize,
+            geqo_threshold: if settings.get(parameters::GEQO) {
+                settings.get(parameters::GEQO_THRESHOLD) as usize
+            } else {
+                usize::MAX
+            },
             enable: Enabled {
                 seqscan: settings.get(parameters::ENABLE_SEQSCAN),
                 indexscan: settings.get(parameters::ENABLE_INDEXSCAN),
@@ -108,6 +120,9 @@ impl Default for CostParameters {
             work_mem: 4096.0 * 1024.0,
             hash_mem_multiplier: 2.0,
             cursor_tuple_fraction: 0.1,
+            from_collapse_limit: 8,
+            join_collapse_limit: 8,
+            geqo_threshold: 12,
             enable: Enabled {
                 seqscan: true,
                 indexscan: true,

@@ -514,7 +514,9 @@ impl Root<'_, '_> {
                 let still_nulled = match (before, join.join_type) {
                     (JoinType::Full, JoinType::Left) => Some(join.right.relids(true)),
                     (JoinType::Full, JoinType::Right) => Some(join.left.relids(true)),
-                    (JoinType::Left | JoinType::Right | JoinType::Full, JoinType::Inner) => Some(Relids::new()),
+                    (JoinType::Left | JoinType::Right | JoinType::Full, JoinType::Inner) => {
+                        Some(Relids::new())
+                    }
                     _ => None,
                 };
                 if let Some(still_nulled) = still_nulled.filter(|_| join.rtindex != 0) {
