@@ -1,4 +1,4 @@
-//! Making a new data directory's contents: control file, first WAL, catalogs, databases.
+//! Making a new data directory's contents: directories, control file, first WAL, catalogs, databases.
 //!
 //! Realises: what PostgreSQL's initdb lets its bootstrap and single-user backends do. `template1` is
 //! filled in one ordinary transaction and frozen in another; `template0` and `postgres` are copies of its files. Nobody else has
@@ -31,6 +31,34 @@ use crate::instance::{Assembly, file_system, wal_options};
 const TEMPLATE0: Oid = Oid(4);
 const POSTGRES: Oid = Oid(5);
 
+/// The directories of a new cluster, each behind the one it is in.
+const DIRECTORIES: [&str; 24] = [
+    "base",
+    "base/1",
+    "global",
+    "pg_commit_ts",
+    "pg_dynshmem",
+    "pg_logical",
+    "pg_logical/mappings",
+    "pg_logical/snapshots",
+    "pg_multixact",
+    "pg_multixact/members",
+    "pg_multixact/offsets",
+    "pg_notify",
+    "pg_replslot",
+    "pg_serial",
+    "pg_snapshots",
+    "pg_stat",
+    "pg_stat_tmp",
+    "pg_subtrans",
+    "pg_tblspc",
+    "pg_twophase",
+    "pg_wal",
+    "pg_wal/archive_status",
+    "pg_wal/summaries",
+    "pg_xact",
+];
+
 /// What a new data directory is made with.
 pub struct InitialiseOptions<'a> {
     pub superuser: &'a str,
@@ -42,8 +70,8 @@ pub struct InitialiseOptions<'a> {
 }
 
 impl Engine {
-    /// Fills a data directory whose directories have been made. When it returns the cluster is shut down
-    /// and durable.
+    /// Fills a data directory that has nothing of a cluster yet. When it returns the cluster is shut down;
+    /// the caller makes its files durable.
     ///
     /// # Errors
     /// If files can't be written.
@@ -56,6 +84,10 @@ impl Engine {
     /// # Errors
     /// If files can't be written.
     pub fn initialise_on(fs: &Arc<dyn FileSystem>, options: &InitialiseOptions<'_>) -> Result<()> {
+        for directory in DIRECTORIES {
+            create_directory(&**fs, directory)?;
+        }
+        bootstrap::write_file(&**fs, "PG_VERSION", MAJOR_VERSION)?;
         let mut settings = ServerSettings::new();
         // Nothing here needs to be durable before it is whole.
         set(&mut settings, "fsync", Value::Bool(false));
@@ -162,6 +194,10 @@ fn name_databases(view: &CatalogView<'_>) -> Result<()> {
     Ok(())
 }
 
+fn create_directory(fs: &dyn FileSystem, directory: &str) -> Result<()> {
+    fs.create_directory(directory).map_err(|cause| Error::file_access("create directory", directory, &cause))
+}
+
 fn write_version(fs: &dyn FileSystem, directory: &str) -> Result<()> {
     bootstrap::write_file(fs, &format!("{directory}/PG_VERSION"), MAJOR_VERSION)
 }
@@ -170,7 +206,7 @@ fn write_version(fs: &dyn FileSystem, directory: &str) -> Result<()> {
 fn copy_database(fs: &dyn FileSystem, from: Oid, to: Oid) -> Result<()> {
     let [from, to] = [from, to].map(|oid| database_directory(RelFileLocator::DEFAULT_TABLESPACE, oid));
     if !fs.exists(&to).map_err(|cause| Error::file_access("stat directory", &to, &cause))? {
-        fs.create_directory(&to).map_err(|cause| Error::file_access("create directory", &to, &cause))?;
+        create_directory(fs, &to)?;
     }
     let entries = fs.list(&from).map_err(|cause| Error::file_access("open directory", &from, &cause))?;
     for entry in entries.iter().filter(|entry| entry.kind == FileKind::File) {

@@ -21,34 +21,6 @@ use crate::sample_files;
 /// What PG_VERSION says.
 const MAJOR_VERSION: &str = "18";
 
-/// The directories of a new cluster.
-const DIRECTORIES: &[&str] = &[
-    "base",
-    "base/1",
-    "global",
-    "pg_commit_ts",
-    "pg_dynshmem",
-    "pg_logical",
-    "pg_logical/mappings",
-    "pg_logical/snapshots",
-    "pg_multixact",
-    "pg_multixact/members",
-    "pg_multixact/offsets",
-    "pg_notify",
-    "pg_replslot",
-    "pg_serial",
-    "pg_snapshots",
-    "pg_stat",
-    "pg_stat_tmp",
-    "pg_subtrans",
-    "pg_tblspc",
-    "pg_twophase",
-    "pg_wal",
-    "pg_wal/archive_status",
-    "pg_wal/summaries",
-    "pg_xact",
-];
-
 /// How long `ctl` waits for what it has asked for: pg_ctl's default.
 const PATIENCE: Duration = Duration::from_secs(60);
 /// How often it looks.
@@ -109,18 +81,13 @@ fn remove_contents(root: &Path) -> std::io::Result<()> {
 
 fn fill_directory(options: &InitOptions) -> Result<()> {
     let root = &options.data_directory;
-    let directory = |path: &Path| {
-        std::fs::DirBuilder::new()
-            .recursive(true)
-            .mode(0o700)
-            .create(path)
-            .map_err(|cause| Error::file_access("create directory", path.display(), &cause))
-    };
-    directory(root)?;
+    std::fs::DirBuilder::new()
+        .recursive(true)
+        .mode(0o700)
+        .create(root)
+        .map_err(|cause| Error::file_access("create directory", root.display(), &cause))?;
     std::fs::set_permissions(root, std::fs::Permissions::from_mode(0o700))
         .map_err(|cause| Error::file_access("change permissions of directory", root.display(), &cause))?;
-    DIRECTORIES.iter().try_for_each(|inner| directory(&root.join(inner)))?;
-    write_file(&root.join("PG_VERSION"), &format!("{MAJOR_VERSION}\n"))?;
     write_file(&root.join("postgresql.conf"), &sample_files::postgresql_conf(&sample_files::time_zone()))?;
     write_file(&root.join("postgresql.auto.conf"), sample_files::AUTO_CONF)?;
     write_file(&root.join("pg_hba.conf"), &sample_files::hba_conf(&options.authentication))?;

@@ -13,30 +13,6 @@ use kokkiri_storage::{Poison, SimulatedFileSystem};
 
 use crate::check::Check;
 
-const DIRECTORIES: [&str; 21] = [
-    "base/1",
-    "base/pgsql_tmp",
-    "global",
-    "pg_commit_ts",
-    "pg_dynshmem",
-    "pg_logical/mappings",
-    "pg_logical/snapshots",
-    "pg_multixact/members",
-    "pg_multixact/offsets",
-    "pg_notify",
-    "pg_replslot",
-    "pg_serial",
-    "pg_snapshots",
-    "pg_stat",
-    "pg_stat_tmp",
-    "pg_subtrans",
-    "pg_tblspc",
-    "pg_twophase",
-    "pg_wal/archive_status",
-    "pg_wal/summaries",
-    "pg_xact",
-];
-
 /// What is set so that one seed makes one run: workers do nothing of their own accord, and a statement
 /// that would have to wait for another session, which can't go on meanwhile, gives up at once.
 const SETTINGS: [(&str, &str); 12] = [
@@ -60,11 +36,6 @@ pub fn new_directory(seed: u64) -> SimulatedFileSystem {
     INITIALISED
         .get_or_init(|| {
             let disk = SimulatedFileSystem::new(1);
-            for directory in DIRECTORIES {
-                disk.create_directories(directory).expect("the disk is empty");
-            }
-            let version = disk.open("PG_VERSION", OpenOptions::CREATE).expect("the disk works");
-            version.write_all_at(b"18\n", 0).expect("the disk works");
             let fs: Arc<dyn FileSystem> = Arc::new(disk.clone());
             let options = InitialiseOptions {
                 superuser: "postgres",
