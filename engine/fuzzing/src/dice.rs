@@ -34,4 +34,27 @@ impl Dice {
     pub fn pick<'a, T>(&mut self, of: &'a [T]) -> &'a T {
         &of[self.below(of.len())]
     }
+
+    /// One of several that an iterator has; `None` if there is none.
+    pub fn choose<T>(&mut self, mut of: impl ExactSizeIterator<Item = T>) -> Option<T> {
+        let at = self.below(of.len());
+        of.nth(at)
+    }
+
+    /// Rising numbers above `from`, `gap` apart on the average.
+    pub fn rising(&mut self, from: u64, gap: usize, count: usize) -> Vec<u64> {
+        let mut at = from;
+        let mut next = || {
+            at += 1 + self.below(2 * gap) as u64;
+            at
+        };
+        (0..count).map(|_| next()).collect()
+    }
+
+    /// Takes some away, so that no more than `count` are left.
+    pub fn thin<T>(&mut self, of: &mut Vec<T>, count: usize) {
+        while of.len() > count {
+            of.swap_remove(self.below(of.len()));
+        }
+    }
 }

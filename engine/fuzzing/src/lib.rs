@@ -1,7 +1,7 @@
-//! What the fuzz harnesses share: dice, mutations of bytes, a time budget, and the seed that repeats a
-//! failure.
+//! What the tests share that try seed after seed: dice, and the seed that repeats a failure. For fuzz
+//! harnesses, mutations of bytes and a time budget; for crash sweeps, [`sweep()`].
 //!
-//! A harness is an ordinary test that calls [`run`] with a closure over one input. Every input has a seed of
+//! A fuzz harness is an ordinary test that calls [`run`] with a closure over one input. Every input has a seed of
 //! its own and depends on nothing else, so `KOKKIRI_FUZZ_SEED=n` repeats exactly one, and the test's message
 //! says which. An input fails by a panic, in whatever thread; by taking longer than [`Limits::input`]; or
 //! by making the process take more than [`Limits::memory`].
@@ -11,6 +11,7 @@
 
 mod dice;
 mod mutate;
+mod sweep;
 mod watch;
 
 use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};
@@ -19,6 +20,7 @@ use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
 pub use dice::Dice;
 pub use mutate::{BOUNDARIES, mutate, mutate_in_place};
+pub use sweep::{Broken, Check, CrashPoints, CrashRun, Report, crash_points, sweep};
 use watch::Watch;
 
 /// What one input may take.

@@ -4,34 +4,11 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
-use kokkiri_engine::Error;
+use kokkiri_fuzzing::{Broken, Check, ensure};
 use kokkiri_storage::file::FileSystem;
 
 use crate::model::{Column, Kind, Row, State, Table};
 use crate::server::{Answer, Client, Server};
-
-/// What is wrong.
-#[derive(Debug)]
-pub struct Broken(pub String);
-
-impl From<Error> for Broken {
-    fn from(error: Error) -> Self {
-        let fields = error.fields();
-        let context = fields.context.as_deref().unwrap_or_default();
-        Self(format!("{} {}: {} {context}", error.severity().as_str(), error.sqlstate(), error.message()))
-    }
-}
-
-pub type Check<T = ()> = Result<T, Broken>;
-
-macro_rules! ensure {
-    ($condition:expr, $($message:tt)+) => {
-        if !$condition {
-            return Err($crate::check::Broken(format!($($message)+)));
-        }
-    };
-}
-pub(crate) use ensure;
 
 /// Oids from here on are users'.
 const FIRST_USER_OID: u32 = 16384;

@@ -337,31 +337,3 @@ impl History {
         (files, databases)
     }
 }
-
-/// SplitMix64: the seed repeats the run.
-#[derive(Clone, Debug)]
-pub struct Random(pub u64);
-
-impl Random {
-    pub fn next(&mut self) -> u64 {
-        self.0 = self.0.wrapping_add(0x9E37_79B9_7F4A_7C15);
-        let mut mixed = self.0;
-        mixed = (mixed ^ (mixed >> 30)).wrapping_mul(0xBF58_476D_1CE4_E5B9);
-        mixed = (mixed ^ (mixed >> 27)).wrapping_mul(0x94D0_49BB_1331_11EB);
-        mixed ^ (mixed >> 31)
-    }
-
-    pub fn below(&mut self, bound: usize) -> usize {
-        (self.next() % bound.max(1) as u64) as usize
-    }
-
-    pub fn once_in(&mut self, times: usize) -> bool {
-        self.below(times) == 0
-    }
-
-    /// One of the choices; `None` if there is none.
-    pub fn choose<T>(&mut self, mut choices: impl ExactSizeIterator<Item = T>) -> Option<T> {
-        let at = self.below(choices.len());
-        choices.nth(at)
-    }
-}

@@ -8,10 +8,9 @@ use kokkiri_engine::{
     Batch, ConnectRequest, Engine, Error, Format, InitialiseOptions, NoPasswords, Progress, ResultColumn,
     RowSink, Session, Severity,
 };
-use kokkiri_storage::file::{FileKind, FileSystem, OpenOptions};
+use kokkiri_fuzzing::Check;
+use kokkiri_storage::file::FileSystem;
 use kokkiri_storage::{Poison, SimulatedFileSystem};
-
-use crate::check::Check;
 
 /// What is set so that one seed makes one run: workers do nothing of their own accord, and a statement
 /// that would have to wait for another session, which can't go on meanwhile, gives up at once.
@@ -44,21 +43,10 @@ pub fn new_directory(seed: u64) -> SimulatedFileSystem {
                 authentication_nonce: [7; 32],
             };
             Engine::initialise_on(&fs, &options).expect("the disk works");
-            sync_everything(&disk, ".");
+            disk.sync_everything();
             disk
         })
         .copy(seed)
-}
-
-fn sync_everything(disk: &SimulatedFileSystem, path: &str) {
-    for entry in disk.list(path).expect("readable") {
-        let inner = if path == "." { entry.name.clone() } else { format!("{path}/{}", entry.name) };
-        match entry.kind {
-            FileKind::Directory => sync_everything(disk, &inner),
-            _ => disk.open(&inner, OpenOptions::EXISTING).and_then(|file| file.sync_data()).expect("works"),
-        }
-    }
-    disk.sync_directory(path).expect("the disk works");
 }
 
 fn settings(frames: u32) -> ServerSettings {

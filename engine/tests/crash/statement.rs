@@ -4,8 +4,9 @@ use std::collections::BTreeMap;
 use std::fmt::Write as _;
 use std::sync::Arc;
 
-use crate::check::{Check, ensure};
-use crate::model::{Change, Column, Kind, Random, Row, State, Table};
+use kokkiri_fuzzing::{Check, Dice, ensure};
+
+use crate::model::{Change, Column, Kind, Row, State, Table};
 
 const TABLES_MAX: usize = 5;
 const ROWS_MAX: usize = 600;
@@ -91,20 +92,20 @@ impl Generator {
     }
 
     /// Any statement that may stand in a transaction block.
-    pub fn statement(&mut self, random: &mut Random, state: &State) -> Statement {
-        if state.tables.is_empty() || random.once_in(6) {
-            return self.definition(random, state);
+    pub fn statement(&mut self, dice: &mut Dice, state: &State) -> Statement {
+        if state.tables.is_empty() || dice.once_in(6) {
+            return self.definition(dice, state);
         }
-        let name = random.choose(state.tables.keys()).expect("there is one").clone();
+        let name = dice.choose(state.tables.keys()).expect("there is one").clone();
         let table = &state.tables[&name];
-        match random.below(32) {
-            0..9 => self.insert(random, &name, table),
-            9..11 => self.copy(random, &name, table),
-            11..13 => self.insert_series(random, &name, table),
-            13..20 => update(random, &name, table),
-            20..26 => delete(random, &name, table),
-            26..28 => lock_rows(random, &name, table),
-            28..30 => self.next_value(random, state),
+        match dice.below(32) {
+            0..9 => self.insert(dice, &name, table),
+            9..11 => self.copy(dice, &name, table),
+            11..13 => self.insert_series(dice, &name, table),
+            13..20 => update(dice, &name, table),
+            20..26 => delete(dice, &name, table),
+            26..28 => lock_rows(dice, &name, table),
+            28..30 => self.next_value(dice, state),
             _ => Statement {
                 then: Then::Compare(name.clone()),
                 ..Statement::new(format!("select * from {name}"), Vec::new())
@@ -113,9 +114,9 @@ impl Generator {
     }
 
     /// A statement that is no part of a transaction block.
-    pub fn maintenance(&mut self, random: &mut Random, state: &State) -> Statement {
-        let name = random.choose(state.tables.keys());
-        let text = match (random.below(6), name) {
+    pub fn maintenance(&mut self, dice: &mut Dice, state: &State) -> Statement {
+        let name = dice.choose(state.tables.keys());
+        let text = match (dice.below(6), name) {
             (0, _) => "checkpoint".to_owned(),
             (1, Some(name)) => format!("vacuum (freeze) {name}"),
             (2, Some(name)) => format!("vacuum (index_cleanup on, analyze) {name}"),
@@ -127,35 +128,35 @@ impl Generator {
     }
 
     /// CREATE or DROP DATABASE.
-    pub fn database(&mut self, random: &mut Random, state: &State) -> Statement {
-        if let Some(name) = random.choose(state.databases.iter()) {
+    pub fn database(&mut self, dice: &mut Dice, state: &State) -> Statement {
+        if let Some(name) = dice.choose(state.databases.iter()) {
             let change = Change::DropDatabase(name.clone());
             return Statement::new(format!("drop database {name}"), vec![change]);
         }
         let name = self.name("d");
-        let strategy = ["wal_log", "file_copy"][random.below(2)];
+        let strategy = ["wal_log", "file_copy"][dice.below(2)];
         let text = format!("create database {name} strategy {strategy}");
         Statement::new(text, vec![Change::CreateDatabase(name)])
     }
 
-    fn next_value(&mut self, random: &mut Random, state: &State) -> Statement {
-        let Some(name) = random.choose(state.sequences.keys()).cloned() else {
-            return self.create_sequence(random, state);
+    fn next_value(&mut self, dice: &mut Dice, state: &State) -> Statement {
+        let Some(name) = dice.choose(state.sequences.keys()).cloned() else {
+            return self.create_sequence(dice, state);
         };
         let text = format!("select nextval('{name}')");
         Statement { then: Then::NextValue(name), ..Statement::new(text, Vec::new()) }
     }
 
-    fn row(&mut self, random: &mut Random, table: &Table) -> Row {
-        table.columns.iter().map(|column| value(random, column.kind)).collect()
+    fn row(&mut self, dice: &mut Dice, table: &Table) -> Row {
+        table.columns.iter().map(|column| value(dice, column.kind)).collect()
     }
 
-    fn insert(&mut self, random: &mut Random, name: &str, table: &Table) -> Statement {
-        let count = if table.rows.len() > ROWS_MAX { 1 } else { 1 + random.below(30) };
+    fn insert(&mut self, dice: &mut Dice, name: &str, table: &Table) -> Statement {
+        let count = if table.rows.len() > ROWS_MAX { 1 } else { 1 + dice.below(30) };
         let mut changes = Vec::new();
         let mut tuples = Vec::new();
         for _ in 0..count {
-            let (id, row) = (self.number(), self.row(random, table));
+            let (id, row) = (self.number(), self.row(dice, table));
             let values: Vec<String> =
                 std::iter::once(id.to_string()).chain(row.iter().map(literal)).collect();
             tuples.push(format!("({})", values.join(", ")));
@@ -164,12 +165,12 @@ impl Generator {
         Statement::counted(format!("insert into {name} values {}", tuples.join(", ")), changes)
     }
 
-    fn copy(&mut self, random: &mut Random, name: &str, table: &Table) -> Statement {
-        let count = if table.rows.len() > ROWS_MAX { 1 } else { 1 + random.below(80) };
+    fn copy(&mut self, dice: &mut Dice, name: &str, table: &Table) -> Statement {
+        let count = if table.rows.len() > ROWS_MAX { 1 } else { 1 + dice.below(80) };
         let mut data = String::new();
         let mut changes = Vec::new();
         for _ in 0..count {
-            let (id, row) = (self.number(), self.row(random, table));
+            let (id, row) = (self.number(), self.row(dice, table));
             write!(data, "{id}").expect("a string takes all");
             for value in &row {
                 write!(data, "\t{}", value.as_deref().unwrap_or("\\N")).expect("a string takes all");
@@ -181,11 +182,11 @@ impl Generator {
     }
 
     /// Rows enough to split index pages.
-    fn insert_series(&mut self, random: &mut Random, name: &str, table: &Table) -> Statement {
+    fn insert_series(&mut self, dice: &mut Dice, name: &str, table: &Table) -> Statement {
         if table.rows.len() > ROWS_MAX {
-            return delete(random, name, table);
+            return delete(dice, name, table);
         }
-        let (first, count) = (self.number(), 100 + random.below(300) as i64);
+        let (first, count) = (self.number(), 100 + dice.below(300) as i64);
         self.next += count;
         let expressions: String = table
             .columns
@@ -213,18 +214,18 @@ impl Generator {
         Statement::counted(text, changes)
     }
 
-    fn create_sequence(&mut self, random: &mut Random, state: &State) -> Statement {
-        let name = format!("{}.{}", schema(random, state), self.name("q"));
+    fn create_sequence(&mut self, dice: &mut Dice, state: &State) -> Statement {
+        let name = format!("{}.{}", schema(dice, state), self.name("q"));
         let change = Change::CreateSequence(name.clone());
         Statement::new(format!("create sequence {name}"), vec![change])
     }
 
-    fn create_table(&mut self, random: &mut Random, state: &State) -> Statement {
+    fn create_table(&mut self, dice: &mut Dice, state: &State) -> Statement {
         let local = self.name("t");
-        let name = format!("{}.{local}", schema(random, state));
-        let mut table = Table { unlogged: random.once_in(6), ..Table::default() };
-        for _ in 0..1 + random.below(4) {
-            table.columns.push(self.column(random));
+        let name = format!("{}.{local}", schema(dice, state));
+        let mut table = Table { unlogged: dice.once_in(6), ..Table::default() };
+        for _ in 0..1 + dice.below(4) {
+            table.columns.push(self.column(dice));
         }
         table.indexes.insert(format!("{local}_pkey"), "id".to_owned());
         table.constraints.insert(format!("{local}_pkey"));
@@ -236,14 +237,8 @@ impl Generator {
     }
 
     /// A copy, without what hangs on the table.
-    fn create_table_as(
-        &mut self,
-        random: &mut Random,
-        state: &State,
-        from: &str,
-        table: &Table,
-    ) -> Statement {
-        let name = format!("{}.{}", schema(random, state), self.name("t"));
+    fn create_table_as(&mut self, dice: &mut Dice, state: &State, from: &str, table: &Table) -> Statement {
+        let name = format!("{}.{}", schema(dice, state), self.name("t"));
         let copy = Table { columns: table.columns.clone(), ..Table::default() };
         let mut changes = vec![Change::CreateTable(name.clone(), copy)];
         changes.extend(table.rows.iter().map(|(id, row)| Change::Put(name.clone(), *id, row.clone())));
@@ -252,54 +247,54 @@ impl Generator {
     }
 
     /// A table that is its session's alone, and that a crash must take away as if it had never been.
-    fn temporary_table(&mut self, random: &mut Random, state: &State) -> Statement {
+    fn temporary_table(&mut self, dice: &mut Dice, state: &State) -> Statement {
         let name = self.name("temporary");
-        let ending = ["drop", "delete rows", "preserve rows"][random.below(3)];
-        let text = match random.choose(state.tables.keys()) {
+        let ending = ["drop", "delete rows", "preserve rows"][dice.below(3)];
+        let text = match dice.choose(state.tables.keys()) {
             Some(from) => format!("create temp table {name} on commit {ending} as select * from {from}"),
             None => format!("create temp table {name} (a integer primary key, b text) on commit {ending}"),
         };
         Statement::new(text, Vec::new())
     }
 
-    fn column(&mut self, random: &mut Random) -> Column {
-        let kind = [Kind::Int, Kind::Short, Kind::Long][random.below(3)];
+    fn column(&mut self, dice: &mut Dice) -> Column {
+        let kind = [Kind::Int, Kind::Short, Kind::Long][dice.below(3)];
         Column { name: self.name("c"), kind }
     }
 
     /// DDL.
-    fn definition(&mut self, random: &mut Random, state: &State) -> Statement {
+    fn definition(&mut self, dice: &mut Dice, state: &State) -> Statement {
         let room = state.tables.len() < TABLES_MAX;
-        if room && (state.tables.is_empty() || random.once_in(4)) {
-            return match random.choose(state.tables.iter()).filter(|_| random.once_in(4)) {
-                Some((name, table)) => self.create_table_as(random, state, name, table),
-                None => self.create_table(random, state),
+        if room && (state.tables.is_empty() || dice.once_in(4)) {
+            return match dice.choose(state.tables.iter()).filter(|_| dice.once_in(4)) {
+                Some((name, table)) => self.create_table_as(dice, state, name, table),
+                None => self.create_table(dice, state),
             };
         }
-        match random.below(13) {
-            12 => self.temporary_table(random, state),
-            0 => self.create_sequence(random, state),
-            1 | 2 => self.of_schemas_and_roles(random, state),
-            3 if !room => drop_something(random, state),
-            4 => drop_something(random, state),
-            _ => match random.choose(state.tables.keys()).cloned() {
-                Some(name) => self.alter(random, state, &name),
-                None => self.create_table(random, state),
+        match dice.below(13) {
+            12 => self.temporary_table(dice, state),
+            0 => self.create_sequence(dice, state),
+            1 | 2 => self.of_schemas_and_roles(dice, state),
+            3 if !room => drop_something(dice, state),
+            4 => drop_something(dice, state),
+            _ => match dice.choose(state.tables.keys()).cloned() {
+                Some(name) => self.alter(dice, state, &name),
+                None => self.create_table(dice, state),
             },
         }
     }
 
-    fn of_schemas_and_roles(&mut self, random: &mut Random, state: &State) -> Statement {
-        let schema = random.choose(state.schemas.iter());
+    fn of_schemas_and_roles(&mut self, dice: &mut Dice, state: &State) -> Statement {
+        let schema = dice.choose(state.schemas.iter());
         let reads = |role: &String| state.tables.values().any(|table| table.readers.contains(role));
         let idle: Vec<&String> = state.roles.iter().filter(|role| !reads(role)).collect();
-        match (random.below(4), schema) {
+        match (dice.below(4), schema) {
             (0, Some(schema)) => {
                 let change = Change::DropSchema(schema.clone());
                 Statement::new(format!("drop schema {schema} cascade"), vec![change])
             }
             (1, _) if !idle.is_empty() => {
-                let role = idle[random.below(idle.len())];
+                let role = idle[dice.below(idle.len())];
                 Statement::new(format!("drop role {role}"), vec![Change::DropRole(role.clone())])
             }
             (0 | 2, _) if state.schemas.len() < 3 => {
@@ -313,18 +308,18 @@ impl Generator {
         }
     }
 
-    fn alter(&mut self, random: &mut Random, state: &State, name: &str) -> Statement {
+    fn alter(&mut self, dice: &mut Dice, state: &State, name: &str) -> Statement {
         let table = &state.tables[name];
         let (schema, local) = name.split_once('.').expect("a qualified name");
         let one = |change| vec![change];
-        let column = random.choose(table.columns.iter()).cloned();
-        let role = random.choose(state.roles.iter()).cloned();
-        match (random.below(15), column, role) {
+        let column = dice.choose(table.columns.iter()).cloned();
+        let role = dice.choose(state.roles.iter()).cloned();
+        match (dice.below(15), column, role) {
             (0 | 1, ..) if table.columns.len() < 6 => {
-                let column = self.column(random);
+                let column = self.column(dice);
                 // pg_attribute has to take it, and has no TOAST table.
                 let kind = if column.kind == Kind::Long { Kind::Short } else { column.kind };
-                let default = if random.once_in(2) { value(random, kind) } else { None };
+                let default = if dice.once_in(2) { value(dice, kind) } else { None };
                 let clause = match &default {
                     Some(_) => format!(" default {}", literal(&default)),
                     None => String::new(),
@@ -345,8 +340,8 @@ impl Generator {
                 let text = format!("alter table {name} alter column {} type bigint", column.name);
                 Statement::new(text, one(Change::Retype(name.to_owned(), column.name, Kind::Big)))
             }
-            (4, ..) if random.once_in(2) && !state.schemas.is_empty() => {
-                let schema = self::schema(random, state);
+            (4, ..) if dice.once_in(2) && !state.schemas.is_empty() => {
+                let schema = self::schema(dice, state);
                 let text = format!("alter table {name} set schema {schema}");
                 Statement::new(text, one(Change::RenameTable(name.to_owned(), format!("{schema}.{local}"))))
             }
@@ -361,7 +356,7 @@ impl Generator {
                 Statement::new(text, one(Change::AddIndex(name.to_owned(), index, column.name)))
             }
             (8, ..) => {
-                let index = random.choose(table.indexes.keys()).cloned();
+                let index = dice.choose(table.indexes.keys()).cloned();
                 match index.filter(|index| !table.constraints.contains(index)) {
                     Some(index) => {
                         let change = Change::DropIndex(name.to_owned(), index.clone());
@@ -375,7 +370,7 @@ impl Generator {
             (9, ..) => {
                 let constraint = self.name("k");
                 let change = Change::AddConstraint(name.to_owned(), constraint.clone());
-                if random.once_in(2) {
+                if dice.once_in(2) {
                     let text = format!("alter table {name} add constraint {constraint} check (id > 0)");
                     return Statement::new(text, one(change));
                 }
@@ -385,7 +380,7 @@ impl Generator {
             }
             (10, ..) => {
                 let extra = table.constraints.iter().filter(|name| !name.ends_with("_pkey"));
-                match random.choose(extra.cloned().collect::<Vec<_>>().into_iter()) {
+                match dice.choose(extra.cloned().collect::<Vec<_>>().into_iter()) {
                     Some(constraint) => {
                         let text = format!("alter table {name} drop constraint {constraint}");
                         Statement::new(text, one(Change::DropConstraint(name.to_owned(), constraint)))
@@ -413,11 +408,11 @@ impl Generator {
     }
 }
 
-fn drop_something(random: &mut Random, state: &State) -> Statement {
-    let view = random.choose(state.views.keys()).cloned();
-    let sequence = random.choose(state.sequences.keys()).cloned();
-    let table = random.choose(state.tables.keys()).cloned();
-    match (random.below(5), view, sequence, table) {
+fn drop_something(dice: &mut Dice, state: &State) -> Statement {
+    let view = dice.choose(state.views.keys()).cloned();
+    let sequence = dice.choose(state.sequences.keys()).cloned();
+    let table = dice.choose(state.tables.keys()).cloned();
+    match (dice.below(5), view, sequence, table) {
         (0, Some(view), ..) => Statement::new(format!("drop view {view}"), vec![Change::DropView(view)]),
         (1, _, Some(name), _) => {
             Statement::new(format!("drop sequence {name}"), vec![Change::DropSequence(name)])
@@ -430,31 +425,31 @@ fn drop_something(random: &mut Random, state: &State) -> Statement {
 }
 
 /// The schema of a new object.
-fn schema(random: &mut Random, state: &State) -> String {
+fn schema(dice: &mut Dice, state: &State) -> String {
     let others = state.schemas.iter();
-    let other = random.choose(others).filter(|_| random.once_in(2));
+    let other = dice.choose(others).filter(|_| dice.once_in(2));
     other.cloned().unwrap_or_else(|| "public".to_owned())
 }
 
-fn value(random: &mut Random, kind: Kind) -> Option<Arc<str>> {
-    if random.once_in(8) {
+fn value(dice: &mut Dice, kind: Kind) -> Option<Arc<str>> {
+    if dice.once_in(8) {
         return None;
     }
     Some(match kind {
-        Kind::Int | Kind::Big => Arc::from((random.below(50) as i64 - 10).to_string()),
-        Kind::Short => Arc::from(letters(random, 40)),
-        Kind::Long if random.once_in(4) => Arc::from(letters(random, LONG_MAX)),
-        Kind::Long if random.once_in(4) => {
-            let piece = letters(random, 20);
-            Arc::from(piece.repeat(1 + random.below(400)))
+        Kind::Int | Kind::Big => Arc::from((dice.below(50) as i64 - 10).to_string()),
+        Kind::Short => Arc::from(letters(dice, 40)),
+        Kind::Long if dice.once_in(4) => Arc::from(letters(dice, LONG_MAX)),
+        Kind::Long if dice.once_in(4) => {
+            let piece = letters(dice, 20);
+            Arc::from(piece.repeat(1 + dice.below(400)))
         }
-        Kind::Long => Arc::from(letters(random, 200)),
+        Kind::Long => Arc::from(letters(dice, 200)),
     })
 }
 
-fn letters(random: &mut Random, length_max: usize) -> String {
-    let length = 1 + random.below(length_max);
-    (0..length).map(|_| char::from(b'a' + random.below(26) as u8)).collect()
+fn letters(dice: &mut Dice, length_max: usize) -> String {
+    let length = 1 + dice.below(length_max);
+    (0..length).map(|_| char::from(b'a' + dice.below(26) as u8)).collect()
 }
 
 fn literal(value: &Option<Arc<str>>) -> String {
@@ -462,17 +457,17 @@ fn literal(value: &Option<Arc<str>>) -> String {
 }
 
 /// A range of ids, often with rows in it.
-fn range(random: &mut Random, table: &Table) -> (i64, i64) {
-    let first = random.choose(table.rows.keys()).copied().unwrap_or(1);
-    let width = [1, 1, 5, 40, 400][random.below(5)];
+fn range(dice: &mut Dice, table: &Table) -> (i64, i64) {
+    let first = dice.choose(table.rows.keys()).copied().unwrap_or(1);
+    let width = [1, 1, 5, 40, 400][dice.below(5)];
     (first, first + width - 1)
 }
 
-fn update(random: &mut Random, name: &str, table: &Table) -> Statement {
-    let (first, last) = range(random, table);
-    let Some(column) = random.choose(table.columns.iter()) else { return delete(random, name, table) };
+fn update(dice: &mut Dice, name: &str, table: &Table) -> Statement {
+    let (first, last) = range(dice, table);
+    let Some(column) = dice.choose(table.columns.iter()) else { return delete(dice, name, table) };
     let at = table.position(&column.name);
-    let new = value(random, column.kind);
+    let new = value(dice, column.kind);
     let changes = table.rows.range(first..=last).map(|(id, row)| {
         let mut row = row.clone();
         row[at].clone_from(&new);
@@ -484,18 +479,18 @@ fn update(random: &mut Random, name: &str, table: &Table) -> Statement {
     Statement::counted(text, changes)
 }
 
-fn delete(random: &mut Random, name: &str, table: &Table) -> Statement {
-    let (first, last) = range(random, table);
-    let all = table.rows.len() > ROWS_MAX / 2 && random.once_in(3);
+fn delete(dice: &mut Dice, name: &str, table: &Table) -> Statement {
+    let (first, last) = range(dice, table);
+    let all = table.rows.len() > ROWS_MAX / 2 && dice.once_in(3);
     let (first, last) = if all { (0, i64::MAX) } else { (first, last) };
     let changes = table.rows.range(first..=last).map(|(id, _)| Change::Remove(name.to_owned(), *id));
     let changes = changes.collect();
     Statement::counted(format!("delete from {name} where id between {first} and {last}"), changes)
 }
 
-fn lock_rows(random: &mut Random, name: &str, table: &Table) -> Statement {
-    let (first, last) = range(random, table);
-    let strength = ["update", "no key update", "share", "key share"][random.below(4)];
+fn lock_rows(dice: &mut Dice, name: &str, table: &Table) -> Statement {
+    let (first, last) = range(dice, table);
+    let strength = ["update", "no key update", "share", "key share"][dice.below(4)];
     let text = format!("select id from {name} where id between {first} and {last} for {strength}");
     Statement::new(text, Vec::new())
 }

@@ -2,10 +2,11 @@
 
 use std::collections::BTreeSet;
 
+use kokkiri_fuzzing::{Broken, Check, CrashPoints, CrashRun, Dice, ensure};
 use kokkiri_storage::SimulatedFileSystem;
 
-use crate::check::{Broken, Check, check_whole, ensure, read_state};
-use crate::model::{History, Random, State};
+use crate::check::{check_whole, read_state};
+use crate::model::{History, State};
 use crate::server::{Server, new_directory};
 use crate::workload::Workload;
 
@@ -28,12 +29,12 @@ pub struct Points {
     pub refused: u64,
 }
 
-impl Points {
-    pub fn all(&self) -> u64 {
+impl CrashPoints for Points {
+    fn all(&self) -> u64 {
         self.running + self.ended + self.recovering
     }
 
-    pub fn add(&mut self, other: &Self) {
+    fn add(&mut self, other: &Self) {
         self.running += other.running;
         self.ended += other.ended;
         self.recovering += other.recovering;
@@ -46,41 +47,51 @@ impl Points {
 type Known = (BTreeSet<u32>, BTreeSet<u32>);
 
 pub struct Sweep {
-    random: Random,
+    dice: Dice,
     frames: u32,
-    pub points: Points,
+    points: Points,
     /// Where it is, for the message of a failure.
-    pub place: String,
+    place: String,
+}
+
+impl CrashRun for Sweep {
+    type Points = Points;
+
+    fn points(&self) -> &Points {
+        &self.points
+    }
+
+    fn place(&self) -> &str {
+        &self.place
+    }
 }
 
 impl Sweep {
     pub fn new(seed: u64) -> Self {
-        let mut random = Random(seed);
-        let frames = [128, 512, 4096][random.below(3)];
-        Self { random, frames, points: Points::default(), place: format!("seed {seed}") }
+        let mut dice = Dice::new(seed);
+        let frames = [128, 512, 4096][dice.below(3)];
+        Self { dice, frames, points: Points::default(), place: format!("seed {seed}") }
     }
 
     pub fn run(&mut self) -> Check {
         let seed = self.place.clone();
-        let mut server = Server::start(new_directory(self.random.next()), self.frames)?;
+        let mut server = Server::start(new_directory(self.dice.number()), self.frames)?;
         let (mut state, mut known) = (State::default(), Known::default());
         for round in 1..=ROUNDS {
             let place = format!("{seed}, round {round}");
             self.place.clone_from(&place);
             self.keep_moments(&server.disk);
-            let mut work = Workload::new(&server, state, known, self.random.next())?;
-            work.run(60 + self.random.below(300))?;
+            let mut work = Workload::new(&server, state, known, self.dice.number())?;
+            work.run(60 + self.dice.below(300))?;
             let history = self.lose(work);
             let mut moments = server.disk.take_moments();
-            let image = server.disk.crash(self.random.next());
+            let image = server.disk.crash(self.dice.number());
             drop(server);
-            while moments.len() > MOMENTS {
-                moments.swap_remove(self.random.below(moments.len()));
-            }
+            self.dice.thin(&mut moments, MOMENTS);
             for (operation, disk) in moments {
                 self.place = format!("{place}, operation {operation}");
                 self.points.running += 1;
-                let image = disk.crash(self.random.next());
+                let image = disk.crash(self.dice.number());
                 self.recover(image, &history, operation)?;
             }
             self.place = format!("{place}, its end");
@@ -88,7 +99,7 @@ impl Sweep {
             (server, state, known) = self.recover(image, &history, u64::MAX)?;
         }
         self.place = format!("{seed}, afterwards");
-        let mut work = Workload::new(&server, state, known.clone(), self.random.next())?;
+        let mut work = Workload::new(&server, state, known.clone(), self.dice.number())?;
         work.run(40)?;
         let state = work.quiesce()?;
         drop(self.lose(work));
@@ -109,15 +120,8 @@ impl Sweep {
 
     /// Chooses operations at which the disk is kept.
     fn keep_moments(&mut self, disk: &SimulatedFileSystem) {
-        let gap = 4 + self.random.below(200);
-        let mut at = disk.operations();
-        let moments: Vec<u64> = (0..100)
-            .map(|_| {
-                at += 1 + self.random.below(2 * gap) as u64;
-                at
-            })
-            .collect();
-        disk.keep_moments(moments);
+        let gap = 4 + self.dice.below(200);
+        disk.keep_moments(self.dice.rising(disk.operations(), gap, 100));
     }
 
     /// Recovers what a crash in `operation` left and checks it; perhaps crashes in the middle of that.
@@ -128,9 +132,9 @@ impl Sweep {
         operation: u64,
     ) -> Check<(Server, State, Known)> {
         let place = self.place.clone();
-        if self.random.once_in(2) {
-            let spread = [300, 3000][self.random.below(2)];
-            image.keep_moments([1 + self.random.below(spread) as u64]);
+        if self.dice.once_in(2) {
+            let spread = [300, 3000][self.dice.below(2)];
+            image.keep_moments([1 + self.dice.below(spread) as u64]);
         }
         let server = Server::start(image, self.frames)?;
         let moments = server.disk.take_moments();
@@ -140,7 +144,7 @@ impl Sweep {
         for (operation, disk) in moments {
             self.place = format!("{place}, operation {operation} of recovery");
             self.points.recovering += 1;
-            let again = Server::start(disk.crash(self.random.next()), self.frames)?;
+            let again = Server::start(disk.crash(self.dice.number()), self.frames)?;
             check_recovered(&again, history, commits, commits)?;
         }
         self.place = place;

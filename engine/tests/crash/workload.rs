@@ -8,9 +8,10 @@ use std::collections::BTreeSet;
 use std::sync::Arc;
 
 use kokkiri_engine::{Error, SqlState};
+use kokkiri_fuzzing::{Broken, Check, Dice, ensure};
 
-use crate::check::{Broken, Check, ensure, known_files, read_rows};
-use crate::model::{Change, Commit, History, Random, State};
+use crate::check::{known_files, read_rows};
+use crate::model::{Change, Commit, History, State};
 use crate::server::{Client, Server};
 use crate::statement::{Generator, Statement, Then};
 
@@ -39,7 +40,7 @@ pub struct Workload<'a> {
     pub history: History,
     /// What a new transaction sees.
     committed: State,
-    random: Random,
+    dice: Dice,
     generator: Generator,
     /// Statements that failed because they would have had to wait, or for a reason like that.
     pub refused: u64,
@@ -52,11 +53,11 @@ impl<'a> Workload<'a> {
         (files, databases): (BTreeSet<u32>, BTreeSet<u32>),
         seed: u64,
     ) -> Check<Self> {
-        let mut random = Random(seed);
+        let mut dice = Dice::new(seed);
         let mut sessions = Vec::new();
         for number in 0..SESSIONS {
             let mut client = server.connect("postgres")?;
-            let synchronous = number > 0 || random.once_in(2);
+            let synchronous = number > 0 || dice.once_in(2);
             if !synchronous {
                 client.query("set synchronous_commit = off")?;
             }
@@ -69,7 +70,7 @@ impl<'a> Workload<'a> {
             history: History::new(state.clone(), files, databases),
             generator: Generator::after(&state),
             committed: state,
-            random,
+            dice,
             refused: 0,
         })
     }
@@ -92,21 +93,21 @@ impl<'a> Workload<'a> {
     }
 
     fn step(&mut self) -> Check {
-        let at = self.random.below(SESSIONS);
+        let at = self.dice.below(SESSIONS);
         match &self.sessions[at].open {
-            None if self.random.once_in(2) => {
+            None if self.dice.once_in(2) => {
                 self.sessions[at].client.query("begin")?;
                 self.sessions[at].open = Some(Open::default());
                 Ok(())
             }
             None => self.alone(at),
             Some(open) if open.failed => {
-                let back = !open.savepoints.is_empty() && self.random.once_in(2);
+                let back = !open.savepoints.is_empty() && self.dice.once_in(2);
                 if back { self.roll_back_to(at) } else { self.end(at, false) }
             }
             Some(open) => {
                 let (changed, nested) = (!open.changes.is_empty(), !open.savepoints.is_empty());
-                match self.random.below(40) {
+                match self.dice.below(40) {
                     0..6 if changed => self.end(at, true),
                     6..8 => self.end(at, false),
                     8..12 => self.savepoint(at),
@@ -128,10 +129,10 @@ impl<'a> Workload<'a> {
     /// A statement that is a transaction of its own.
     fn alone(&mut self, at: usize) -> Check {
         let seen = self.seen_by(at);
-        let statement = match self.random.below(8) {
-            0 => self.generator.maintenance(&mut self.random, &seen),
-            1 if self.random.once_in(6) => self.generator.database(&mut self.random, &seen),
-            _ => self.generator.statement(&mut self.random, &seen),
+        let statement = match self.dice.below(8) {
+            0 => self.generator.maintenance(&mut self.dice, &seen),
+            1 if self.dice.once_in(6) => self.generator.database(&mut self.dice, &seen),
+            _ => self.generator.statement(&mut self.dice, &seen),
         };
         let before = self.server.disk.operations();
         if let Some(changes) = self.perform(at, &seen, statement)? {
@@ -142,7 +143,7 @@ impl<'a> Workload<'a> {
 
     fn in_block(&mut self, at: usize) -> Check {
         let seen = self.seen_by(at);
-        let statement = self.generator.statement(&mut self.random, &seen);
+        let statement = self.generator.statement(&mut self.dice, &seen);
         let done = self.perform(at, &seen, statement)?;
         let open = self.sessions[at].open.as_mut().expect("in a block");
         match done {
@@ -239,7 +240,7 @@ impl<'a> Workload<'a> {
     fn roll_back_to(&mut self, at: usize) -> Check {
         let Session { client, open, .. } = &mut self.sessions[at];
         let open = open.as_mut().expect("in a block");
-        let to = self.random.below(open.savepoints.len());
+        let to = self.dice.below(open.savepoints.len());
         client.query(&format!("rollback to s{to}"))?;
         open.changes.truncate(open.savepoints[to]);
         open.savepoints.truncate(to + 1);
@@ -250,7 +251,7 @@ impl<'a> Workload<'a> {
     fn release(&mut self, at: usize) -> Check {
         let Session { client, open, .. } = &mut self.sessions[at];
         let open = open.as_mut().expect("in a block");
-        let to = self.random.below(open.savepoints.len());
+        let to = self.dice.below(open.savepoints.len());
         client.query(&format!("release s{to}"))?;
         open.savepoints.truncate(to);
         Ok(())

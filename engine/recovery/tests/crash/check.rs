@@ -14,7 +14,7 @@ use kokkiri_access::sequence;
 use kokkiri_access::tuple::deform::stored_attributes;
 use kokkiri_access::tuple::header::{Infomask, TupleHeader};
 use kokkiri_access::tuple::varlena::Varlena;
-use kokkiri_primitives::error::Error;
+use kokkiri_fuzzing::{Broken, Check, ensure};
 use kokkiri_primitives::ids::{BLOCK_SIZE, BlockNumber, Fork, ItemPointer, Oid};
 use kokkiri_storage::file::{FileSystem, OpenOptions};
 use kokkiri_storage::page::{PD_ALL_VISIBLE, Page, Verdict};
@@ -26,29 +26,6 @@ use crate::instance::Instance;
 use crate::model::{Contents, State};
 use crate::rows;
 use crate::schema::{NOTE, TAG};
-
-/// What is wrong.
-#[derive(Debug)]
-pub struct Broken(pub String);
-
-impl From<Error> for Broken {
-    fn from(error: Error) -> Self {
-        let fields = error.fields();
-        let context = fields.context.as_deref().unwrap_or_default();
-        Self(format!("{} {}: {} {context}", error.severity().as_str(), error.sqlstate(), error.message()))
-    }
-}
-
-pub type Check<T = ()> = Result<T, Broken>;
-
-macro_rules! ensure {
-    ($condition:expr, $($message:tt)+) => {
-        if !$condition {
-            return Err($crate::check::Broken(format!($($message)+)));
-        }
-    };
-}
-pub(crate) use ensure;
 
 /// Checks everything, with no transaction open.
 pub fn check(instance: &Instance, state: &State) -> Check {
@@ -79,25 +56,21 @@ pub fn check_files(instance: &Instance, state: &State) -> Check {
     for file in state.0.values().flat_map(|contents| contents.object.files()) {
         check_file(instance, &file.path(Fork::Main))?;
         let map = file.path(Fork::VisibilityMap);
-        if instance.disk.exists(&map).map_err(unreadable)? {
+        if instance.disk.exists(&map)? {
             check_file(instance, &map)?;
         }
     }
     Ok(())
 }
 
-fn unreadable(error: std::io::Error) -> Broken {
-    Broken(error.to_string())
-}
-
 fn check_file(instance: &Instance, path: &str) -> Check {
-    let file = instance.disk.open(path, OpenOptions::EXISTING).map_err(unreadable)?;
+    let file = instance.disk.open(path, OpenOptions::EXISTING)?;
     // What is left of a torn extension doesn't count.
-    let blocks = file.len().map_err(unreadable)? / BLOCK_SIZE as u64;
+    let blocks = file.len()? / BLOCK_SIZE as u64;
     let mut page = Page::boxed();
     for block in 0..blocks as u32 {
         let offset = u64::from(block) * BLOCK_SIZE as u64;
-        let read = file.read_full_at(page.bytes_mut(), offset).map_err(unreadable)?;
+        let read = file.read_full_at(page.bytes_mut(), offset)?;
         ensure!(read == BLOCK_SIZE, "{path} can't be read at block {block}");
         let verdict = page.verify(BlockNumber(block), instance.shape.checksums);
         ensure!(matches!(verdict, Verdict::Valid), "{path}, block {block}: {verdict:?}");

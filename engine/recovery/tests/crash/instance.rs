@@ -13,7 +13,7 @@ use kokkiri_recovery::bootstrap::bootstrap_wal;
 use kokkiri_recovery::checkpoint::{CheckpointMaker, CheckpointRequest, CheckpointSettings};
 use kokkiri_recovery::control_file::{ControlFile, ControlFileStore};
 use kokkiri_recovery::startup::{ResourceManagers, Startup, StartupOutcome};
-use kokkiri_storage::file::{FileKind, FileSystem, OpenOptions};
+use kokkiri_storage::file::FileSystem;
 use kokkiri_storage::{BufferPool, Poison, PoolConfig, SimulatedFileSystem, StorageManager};
 use kokkiri_transaction::slru::SlruContext;
 use kokkiri_transaction::{BeginOptions, Cluster, Transaction, TransactionOptions, TransactionSystem};
@@ -112,20 +112,7 @@ pub fn create(disk: &SimulatedFileSystem, shape: Shape) {
     let instance = Instance::start_with(disk.clone(), shape, true).expect("a new cluster starts");
     instance.cluster.transactions.xids.set_next(FullTransactionId(shape.first_xid));
     instance.maker.make(CheckpointRequest::SHUTDOWN, &mut |_| Ok(())).expect("the disk works");
-    sync_everything(disk, ".");
-}
-
-fn sync_everything(disk: &SimulatedFileSystem, path: &str) {
-    for entry in disk.list(path).expect("readable") {
-        let inner = if path == "." { entry.name.clone() } else { format!("{path}/{}", entry.name) };
-        if entry.kind == FileKind::Directory {
-            sync_everything(disk, &inner);
-        } else {
-            let file = disk.open(&inner, OpenOptions::EXISTING).expect("readable");
-            file.sync_data().expect("the disk works");
-        }
-    }
-    disk.sync_directory(path).expect("the disk works");
+    disk.sync_everything();
 }
 
 impl Instance {

@@ -2,15 +2,16 @@
 
 use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};
 
+use kokkiri_fuzzing::{Check, CrashPoints, CrashRun, Dice, ensure};
 use kokkiri_primitives::ids::Lsn;
 use kokkiri_primitives::sqlstate::SqlState;
 use kokkiri_recovery::checkpoint::CheckpointRequest;
 use kokkiri_storage::SimulatedFileSystem;
 use kokkiri_storage::file::Fault;
 
-use crate::check::{Check, check, check_files, ensure};
+use crate::check::{check, check_files};
 use crate::instance::{Instance, Shape, create};
-use crate::model::{History, Random, State};
+use crate::model::{History, State};
 use crate::quietly;
 use crate::workload::Workload;
 
@@ -37,12 +38,12 @@ pub struct Points {
     pub refused: u64,
 }
 
-impl Points {
-    pub fn all(&self) -> u64 {
+impl CrashPoints for Points {
+    fn all(&self) -> u64 {
         self.running + self.recovering + self.recovered + self.ended + self.failed_sync + self.full_disk
     }
 
-    pub fn add(&mut self, other: &Self) {
+    fn add(&mut self, other: &Self) {
         self.running += other.running;
         self.recovering += other.recovering;
         self.recovered += other.recovered;
@@ -54,23 +55,35 @@ impl Points {
 }
 
 pub struct Sweep {
-    random: Random,
+    dice: Dice,
     shape: Shape,
-    pub points: Points,
+    points: Points,
     /// Where it is, for the message of a failure.
-    pub place: String,
+    place: String,
+}
+
+impl CrashRun for Sweep {
+    type Points = Points;
+
+    fn points(&self) -> &Points {
+        &self.points
+    }
+
+    fn place(&self) -> &str {
+        &self.place
+    }
 }
 
 impl Sweep {
     pub fn new(seed: u64) -> Self {
-        let mut random = Random(seed);
+        let mut dice = Dice::new(seed);
         let shape = Shape {
-            checksums: !random.once_in(4),
-            frames: [32, 64, 400][random.below(3)],
-            wal_buffers: [8, 64][random.below(2)],
-            first_xid: if random.once_in(2) { 32_768 - random.below(150) as u64 } else { 750 },
+            checksums: !dice.once_in(4),
+            frames: [32, 64, 400][dice.below(3)],
+            wal_buffers: [8, 64][dice.below(2)],
+            first_xid: if dice.once_in(2) { 32_768 - dice.below(150) as u64 } else { 750 },
         };
-        Self { random, shape, points: Points::default(), place: format!("seed {seed}") }
+        Self { dice, shape, points: Points::default(), place: format!("seed {seed}") }
     }
 
     pub fn run(&mut self) -> Check {
@@ -80,18 +93,16 @@ impl Sweep {
         for round in 1..=ROUNDS {
             self.place = format!("{seed}, round {round}");
             let place = self.place.clone();
-            let mut work = Workload::new(instance, state, self.random.next());
+            let mut work = Workload::new(instance, state, self.dice.number());
             self.keep_moments(&work.instance.disk);
-            let steps = 200 + self.random.below(400);
+            let steps = 200 + self.dice.below(400);
             work.run(steps)?;
             let mut moments = work.instance.disk.take_moments();
-            while moments.len() > MOMENTS {
-                moments.swap_remove(self.random.below(moments.len()));
-            }
+            self.dice.thin(&mut moments, MOMENTS);
             for (operation, disk) in moments {
                 self.place = format!("{place}, operation {operation}");
                 let durable = work.history.durable_before(operation);
-                let image = disk.crash(self.random.next());
+                let image = disk.crash(self.dice.number());
                 self.points.running += 1;
                 let (instance, state) = self.recover(image, &work.history, durable)?;
                 self.go_on(instance, state)?;
@@ -103,9 +114,9 @@ impl Sweep {
     }
 
     fn first_instance(&mut self) -> Check<Instance> {
-        let disk = SimulatedFileSystem::new(self.random.next());
+        let disk = SimulatedFileSystem::new(self.dice.number());
         create(&disk, self.shape);
-        Ok(Instance::start(disk.copy(self.random.next()), self.shape)?)
+        Ok(Instance::start(disk.copy(self.dice.number()), self.shape)?)
     }
 
     /// Syncs that fail: nobody may rely on what they should have made durable, nor try again.
@@ -114,10 +125,10 @@ impl Sweep {
         let mut instance = self.first_instance()?;
         let mut state = State::default();
         for _ in 0..20 {
-            let operation = instance.disk.operations() + 1 + self.random.below(200) as u64;
+            let operation = instance.disk.operations() + 1 + self.dice.below(200) as u64;
             self.place = format!("{seed}, failing operation {operation}");
             instance.disk.set_fault(Fault { sync_error_at: Some(operation), ..Fault::default() });
-            let mut work = Workload::new(instance, state, self.random.next());
+            let mut work = Workload::new(instance, state, self.dice.number());
             let outcome = quietly(|| catch_unwind(AssertUnwindSafe(|| work.run(120))));
             if work.instance.poison.is_poisoned() {
                 self.points.failed_sync += 1;
@@ -129,7 +140,7 @@ impl Sweep {
                     Err(panic) => resume_unwind(panic),
                 }
             }
-            let image = work.instance.disk.crash(self.random.next());
+            let image = work.instance.disk.crash(self.dice.number());
             let history = work.lose();
             let durable = history.durable_before(u64::MAX);
             (instance, state) = self.recover(image, &history, durable)?;
@@ -144,16 +155,16 @@ impl Sweep {
         let mut state = State::default();
         for round in 1..=6 {
             self.place = format!("{seed}, full disk {round}");
-            let mut work = Workload::new(instance, state, self.random.next());
+            let mut work = Workload::new(instance, state, self.dice.number());
             work.run(60)?;
             let disk = work.instance.disk.clone();
-            let capacity = disk.used_bytes() + self.random.below(300_000) as u64;
+            let capacity = disk.used_bytes() + self.dice.below(300_000) as u64;
             disk.set_fault(Fault { capacity_bytes: Some(capacity), ..Fault::default() });
             let outcome = quietly(|| catch_unwind(AssertUnwindSafe(|| work.run_on_full_disk(200))));
             self.points.full_disk += 1;
             disk.set_fault(Fault::default());
             if work.instance.poison.is_poisoned() {
-                let image = disk.crash(self.random.next());
+                let image = disk.crash(self.dice.number());
                 let history = work.lose();
                 let durable = history.durable_before(u64::MAX);
                 (instance, state) = self.recover(image, &history, durable)?;
@@ -173,15 +184,8 @@ impl Sweep {
 
     /// Chooses operations at which the disk is kept.
     fn keep_moments(&mut self, disk: &SimulatedFileSystem) {
-        let gap = 4 + self.random.below(100);
-        let mut at = disk.operations();
-        let moments: Vec<u64> = (0..200)
-            .map(|_| {
-                at += 1 + self.random.below(2 * gap) as u64;
-                at
-            })
-            .collect();
-        disk.keep_moments(moments);
+        let gap = 4 + self.dice.below(100);
+        disk.keep_moments(self.dice.rising(disk.operations(), gap, 200));
     }
 
     /// Recovers what a crash left and checks it; perhaps crashes in the middle of that.
@@ -192,9 +196,9 @@ impl Sweep {
         durable: Lsn,
     ) -> Check<(Instance, State)> {
         let place = self.place.clone();
-        if self.random.once_in(2) {
-            let spread = [30, 300][self.random.below(2)];
-            image.keep_moments([1 + self.random.below(spread) as u64]);
+        if self.dice.once_in(2) {
+            let spread = [30, 300][self.dice.below(2)];
+            image.keep_moments([1 + self.dice.below(spread) as u64]);
         }
         let instance = Instance::start(image, self.shape)?;
         let end = instance.outcome.end_of_log;
@@ -215,7 +219,7 @@ impl Sweep {
         for (operation, disk) in instance.disk.take_moments() {
             self.place = format!("{place}, operation {operation} of recovery");
             self.points.recovering += 1;
-            let again = Instance::start(disk.crash(self.random.next()), self.shape)?;
+            let again = Instance::start(disk.crash(self.dice.number()), self.shape)?;
             check_files(&again, &state)?;
             check(&again, &state.clone().renewed())?;
         }
@@ -225,14 +229,14 @@ impl Sweep {
 
     /// The workload goes on after recovery, and perhaps crashes soon.
     fn go_on(&mut self, instance: Instance, state: State) -> Check {
-        if !self.random.once_in(2) {
+        if !self.dice.once_in(2) {
             return Ok(());
         }
         let place = self.place.clone();
-        let crashes = self.random.once_in(2);
-        let operation = instance.disk.operations() + 1 + self.random.below(120) as u64;
-        let mut work = Workload::new(instance, state, self.random.next());
-        let steps = 20 + self.random.below(80);
+        let crashes = self.dice.once_in(2);
+        let operation = instance.disk.operations() + 1 + self.dice.below(120) as u64;
+        let mut work = Workload::new(instance, state, self.dice.number());
+        let steps = 20 + self.dice.below(80);
         if !crashes {
             self.place = format!("{place}, afterwards");
             work.run(steps)?;
@@ -246,7 +250,7 @@ impl Sweep {
         let history = work.lose();
         self.points.recovered += 1;
         let durable = history.durable_before(operation);
-        let image = disk.crash(self.random.next());
+        let image = disk.crash(self.dice.number());
         self.recover(image, &history, durable).map(drop)
     }
 
@@ -266,14 +270,14 @@ impl Sweep {
 
     /// Ends a run, by a shutdown or a crash, and starts again.
     fn end(&mut self, mut work: Workload) -> Check<(Instance, State)> {
-        if self.random.once_in(3) {
+        if self.dice.once_in(3) {
             work.quiesce()?;
             check(&work.instance, &work.current)?;
             work.instance.maker.make(CheckpointRequest::SHUTDOWN, &mut |_| Ok(()))?;
             let disk = work.instance.disk.clone();
             let state = std::mem::take(&mut work.current).renewed();
             drop(work);
-            let disk = if self.random.once_in(2) { disk.crash(self.random.next()) } else { disk.copy(1) };
+            let disk = if self.dice.once_in(2) { disk.crash(self.dice.number()) } else { disk.copy(1) };
             let instance = Instance::start(disk, self.shape)?;
             ensure!(!instance.outcome.recovered, "a cluster that was shut down is recovered");
             check_files(&instance, &state)?;
@@ -281,7 +285,7 @@ impl Sweep {
             return Ok((instance, state));
         }
         let disk = work.instance.disk.clone();
-        let image = disk.crash(self.random.next());
+        let image = disk.crash(self.dice.number());
         let history = work.lose();
         self.points.ended += 1;
         let durable = history.durable_before(u64::MAX);

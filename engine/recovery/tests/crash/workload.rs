@@ -11,6 +11,7 @@ use kokkiri_access::heap::vacuum::{CostLimits, FreezeAges, VacuumOptions, comput
 use kokkiri_access::heap::{BulkInsert, Heap, InsertOptions, NewValue, RowLock, RowLockMode};
 use kokkiri_access::relation::{IndexCleanup, Relation};
 use kokkiri_access::sequence::{self, SequenceParameters};
+use kokkiri_fuzzing::Dice;
 use kokkiri_primitives::error::Result;
 use kokkiri_primitives::ids::{MultiXactId, Oid, TransactionId};
 use kokkiri_primitives::sqlstate::SqlState;
@@ -22,7 +23,7 @@ use kokkiri_transaction::{BeginOptions, CommitTicket, IsolationLevel, Synchronou
 use kokkiri_types::ValueRef;
 
 use crate::instance::{Client, DATABASE, Instance};
-use crate::model::{Change, Commit, History, Random, State};
+use crate::model::{Change, Commit, History, State};
 use crate::rows;
 use crate::schema::{COUNT, ID, KIND, NOTE, Object, Row, TAG};
 
@@ -64,7 +65,7 @@ pub struct Workload {
     claims: BTreeMap<(Oid, i32), Vec<(usize, RowLockMode)>>,
     /// Largest value given out by each sequence.
     handed_out: BTreeMap<Oid, i64>,
-    random: Random,
+    dice: Dice,
     sweep: BackgroundSweep,
     next_id: i32,
 }
@@ -82,7 +83,7 @@ impl Workload {
             claims: BTreeMap::new(),
             handed_out: state.0.iter().map(|(oid, contents)| (*oid, contents.taken)).collect(),
             current: state,
-            random: Random(seed),
+            dice: Dice::new(seed),
             sweep: BackgroundSweep::default(),
             next_id,
             instance,
@@ -104,12 +105,12 @@ impl Workload {
     }
 
     fn step(&mut self) -> Result<()> {
-        match self.random.below(200) {
+        match self.dice.below(200) {
             0..4 => self.checkpoint(),
             4..14 => self.vacuum(),
             14..20 => self.instance.cluster.wal.background_flush().map(drop),
             20..24 => self.sweep.round(&self.instance.cluster.buffers, 20, 2.0, 200).map(drop),
-            24 if self.random.once_in(4) => {
+            24 if self.dice.once_in(4) => {
                 let critical = CriticalSection::enter();
                 self.instance.cluster.wal.switch_segment(&critical, true);
                 Ok(())
@@ -171,7 +172,7 @@ impl Workload {
         let maker = Arc::clone(&self.instance.maker);
         let request = CheckpointRequest::COMMAND;
         maker.make(request, &mut |_| {
-            if self.random.once_in(5) {
+            if self.dice.once_in(5) {
                 self.session_step()?;
                 self.note_durable();
             }
@@ -186,7 +187,7 @@ impl Workload {
         if tables.is_empty() {
             return Ok(());
         }
-        let object = &tables[self.random.below(tables.len())];
+        let object = &tables[self.dice.below(tables.len())];
         self.vacuum_relation(&object.relation)?;
         match object.toast() {
             Some(toast) => self.vacuum_relation(toast),
@@ -205,16 +206,16 @@ impl Workload {
         }
         let heap = Heap::new(relation, &transaction);
         let mut ages = FreezeAges::default();
-        if self.random.once_in(3) {
+        if self.dice.once_in(3) {
             (ages.min_age, ages.multixact_min_age) = (0, 0);
         }
         let (cutoffs, aggressive) =
             compute_cutoffs(&heap, TransactionId::FIRST_NORMAL, MultiXactId::FIRST, &ages);
-        let index_cleanup = if self.random.once_in(2) { IndexCleanup::On } else { IndexCleanup::Auto };
+        let index_cleanup = if self.dice.once_in(2) { IndexCleanup::On } else { IndexCleanup::Auto };
         heap.vacuum(&VacuumOptions {
             cutoffs,
             aggressive,
-            read_all: self.random.once_in(6),
+            read_all: self.dice.once_in(6),
             index_cleanup,
             truncate: true,
             ring_kilobytes: 128,
@@ -225,7 +226,7 @@ impl Workload {
     }
 
     fn session_step(&mut self) -> Result<()> {
-        let session = self.random.below(SESSIONS);
+        let session = self.dice.below(SESSIONS);
         self.step_of(session)
     }
 
@@ -238,7 +239,7 @@ impl Workload {
             }
             Phase::Committing(ticket, changes) => self.finish(session, ticket, changes),
             Phase::Open(mut open) => {
-                let over = match self.random.below(40) {
+                let over = match self.dice.below(40) {
                     0..5 => Some(true),
                     5 => Some(false),
                     _ => match self.statement(session, &mut open)? {
@@ -257,14 +258,14 @@ impl Workload {
     }
 
     fn begin(&mut self, session: usize) -> Open {
-        let repeatable = self.random.once_in(6);
+        let repeatable = self.dice.once_in(6);
         let options = BeginOptions {
             isolation: if repeatable {
                 IsolationLevel::RepeatableRead
             } else {
                 IsolationLevel::ReadCommitted
             },
-            synchronous_commit: if self.random.once_in(3) {
+            synchronous_commit: if self.dice.once_in(3) {
                 SynchronousCommit::Off
             } else {
                 SynchronousCommit::On
@@ -281,7 +282,7 @@ impl Workload {
         if let Some((xid, lsn)) = xid.zip(ticket.lsn()) {
             self.history.commits.push(Commit { xid, lsn, changes: open.changes.clone() });
         }
-        if self.random.once_in(3) {
+        if self.dice.once_in(3) {
             self.sessions[session].phase = Phase::Committing(ticket, open.changes);
             return Ok(());
         }
@@ -357,20 +358,20 @@ impl Workload {
 
     fn statement(&mut self, session: usize, open: &mut Open) -> Result<Done> {
         let tables = self.objects(open, true);
-        if tables.is_empty() || (tables.len() < OBJECTS_MAX && self.random.once_in(30)) {
-            let fillfactor = [100, 100, 70][self.random.below(3)];
+        if tables.is_empty() || (tables.len() < OBJECTS_MAX && self.dice.once_in(30)) {
+            let fillfactor = [100, 100, 70][self.dice.below(3)];
             let object = Object::create_table(&open.transaction, fillfactor)?;
             open.changes.push(Change::Create(object));
             open.transaction.advance_command()?;
             return Ok(Done::Yes);
         }
-        let object = tables[self.random.below(tables.len())].clone();
+        let object = tables[self.dice.below(tables.len())].clone();
         let tag = LockTag::relation(DATABASE, object.oid);
         if open.transaction.lock(tag, LockMode::RowExclusive, WaitPolicy::Skip)? == LockOutcome::NotAvailable
         {
             return Ok(Done::Yes);
         }
-        let done = match self.random.below(100) {
+        let done = match self.dice.below(100) {
             0..22 => self.insert(session, open, &object)?,
             22..30 => self.multi_insert(session, open, &object)?,
             30..58 => self.update(session, open, &object)?,
@@ -387,35 +388,35 @@ impl Workload {
     }
 
     fn bytes(&mut self, length: usize) -> Arc<[u8]> {
-        (0..length).map(|_| b'a' + self.random.below(26) as u8).collect()
+        (0..length).map(|_| b'a' + self.dice.below(26) as u8).collect()
     }
 
     fn row(&mut self, id: i32) -> Row {
-        let note = match self.random.below(12) {
+        let note = match self.dice.below(12) {
             0 => None,
             1 => {
-                let length = 2100 + self.random.below(9000);
+                let length = 2100 + self.dice.below(9000);
                 Some(self.bytes(length))
             }
-            2 => Some(b"over and over ".repeat(200 + self.random.below(300)).into()),
+            2 => Some(b"over and over ".repeat(200 + self.dice.below(300)).into()),
             _ => {
-                let length = self.random.below(120);
+                let length = self.dice.below(120);
                 Some(self.bytes(length))
             }
         };
         // In the order of ids, so that deleting a range of rows empties index pages.
-        let length = 10 + self.random.below(330);
+        let length = 10 + self.dice.below(330);
         let mut tag: Arc<[u8]> = [format!("{id:06}").as_bytes(), &self.bytes(length)].concat().into();
-        if self.random.once_in(6) {
+        if self.dice.once_in(6) {
             tag = Arc::from(&b"a common tag"[..]);
         }
-        Row { kind: self.random.below(6) as i32, count: self.random.next() as i64, tag, note }
+        Row { kind: self.dice.below(6) as i32, count: self.dice.number() as i64, tag, note }
     }
 
     /// An id nobody uses: a new one, or that of a row that was deleted.
     fn unused_id(&mut self, session: usize, open: &Open, oid: Oid) -> Option<i32> {
-        let id = if self.random.once_in(4) {
-            1 + self.random.below(self.next_id as usize) as i32
+        let id = if self.dice.once_in(4) {
+            1 + self.dice.below(self.next_id as usize) as i32
         } else {
             self.next_id
         };
@@ -434,11 +435,11 @@ impl Workload {
                 _ => None,
             })
             .collect();
-        let id = if !own.is_empty() && self.random.once_in(4) {
-            own[self.random.below(own.len())]
+        let id = if !own.is_empty() && self.dice.once_in(4) {
+            own[self.dice.below(own.len())]
         } else {
             let rows = &self.current.0.get(&oid)?.rows;
-            let from = self.random.below(self.next_id as usize) as i32;
+            let from = self.dice.below(self.next_id as usize) as i32;
             *rows.range(from..).next().or_else(|| rows.iter().next())?.0
         };
         let row = look_up(&self.current, &open.changes, oid, id)?;
@@ -460,7 +461,7 @@ impl Workload {
 
     fn multi_insert(&mut self, session: usize, open: &mut Open, object: &Object) -> Result<Done> {
         let mut new: BTreeMap<i32, Row> = BTreeMap::new();
-        for _ in 0..2 + self.random.below(12) {
+        for _ in 0..2 + self.dice.below(12) {
             if let Some(id) = self.unused_id(session, open, object.oid) {
                 new.insert(id, self.row(id));
             }
@@ -489,16 +490,16 @@ impl Workload {
         assert!(open.repeatable || seen == old, "row {id} of {} is {seen:?} and not {old:?}", object.oid);
         let mut row = self.row(id);
         let mut new = [NewValue::Unchanged; 5];
-        if self.random.once_in(2) {
+        if self.dice.once_in(2) {
             row = Row { count: row.count, ..seen.clone() };
         } else {
-            if self.random.once_in(2) {
+            if self.dice.once_in(2) {
                 row.kind = seen.kind;
             }
-            if self.random.once_in(2) {
+            if self.dice.once_in(2) {
                 row.tag = seen.tag.clone();
             }
-            if self.random.once_in(2) {
+            if self.dice.once_in(2) {
                 row.note = seen.note.clone();
             }
         }
@@ -526,7 +527,7 @@ impl Workload {
 
     fn delete(&mut self, session: usize, open: &mut Open, object: &Object) -> Result<Done> {
         // Now and then a range of rows, so that index pages become empty.
-        let count = if self.random.once_in(5) { 20 + self.random.below(80) as i32 } else { 1 };
+        let count = if self.dice.once_in(5) { 20 + self.dice.below(80) as i32 } else { 1 };
         let picked = self.some_id(session, open, object.oid, RowLockMode::Exclusive);
         let Some((first, _)) = picked else { return Ok(Done::Yes) };
         for id in first..first + count {
@@ -557,7 +558,7 @@ impl Workload {
             RowLockMode::NoKeyExclusive,
             RowLockMode::Exclusive,
         ];
-        let mode = modes[self.random.below(modes.len())];
+        let mode = modes[self.dice.below(modes.len())];
         let picked = self.some_id(session, open, object.oid, mode);
         let Some((id, _)) = picked else { return Ok(Done::Yes) };
         let heap = Heap::new(&object.relation, &open.transaction);
@@ -573,7 +574,7 @@ impl Workload {
     }
 
     fn savepoint(&mut self, open: &mut Open) -> Result<Done> {
-        match (self.random.below(4), open.savepoints.pop()) {
+        match (self.dice.below(4), open.savepoints.pop()) {
             (0, Some(_)) => open.transaction.commit_sub(),
             (1, Some(count)) => {
                 open.transaction.abort_sub();
@@ -590,18 +591,18 @@ impl Workload {
 
     fn sequence(&mut self, open: &mut Open) -> Result<Done> {
         let sequences = self.objects(open, false);
-        if sequences.is_empty() || (sequences.len() < 2 && self.random.once_in(4)) {
+        if sequences.is_empty() || (sequences.len() < 2 && self.dice.once_in(4)) {
             let object = Object::create_sequence(&open.transaction)?;
             open.changes.push(Change::Create(object));
             return Ok(Done::Yes);
         }
-        let object = &sequences[self.random.below(sequences.len())];
+        let object = &sequences[self.dice.below(sequences.len())];
         let tag = LockTag::relation(DATABASE, object.oid);
         if open.transaction.lock(tag, LockMode::RowExclusive, WaitPolicy::Skip)? == LockOutcome::NotAvailable
         {
             return Ok(Done::Yes);
         }
-        for _ in 0..1 + self.random.below(12) {
+        for _ in 0..1 + self.dice.below(12) {
             let taken = sequence::next_values(&open.transaction, &object.relation, &SEQUENCE)?;
             let last = self.handed_out.insert(object.oid, taken.next).unwrap_or(0);
             assert!(taken.next > last, "sequence {} gave {} after {last}", object.oid, taken.next);
@@ -613,7 +614,7 @@ impl Workload {
     fn drop_object(&mut self, open: &mut Open) -> Result<Done> {
         let mut objects = self.objects(open, true);
         objects.extend(self.objects(open, false));
-        let object = &objects[self.random.below(objects.len())];
+        let object = &objects[self.dice.below(objects.len())];
         let tag = LockTag::relation(DATABASE, object.oid);
         if open.transaction.lock(tag, LockMode::AccessExclusive, WaitPolicy::Skip)?
             == LockOutcome::NotAvailable

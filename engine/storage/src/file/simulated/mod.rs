@@ -225,6 +225,13 @@ impl SimulatedFileSystem {
         self.world().before_truncation = Some(Arc::new(hook));
     }
 
+    /// Makes all that there is durable, as no operation.
+    pub fn sync_everything(&self) {
+        let mut world = self.world();
+        world.inodes.iter_mut().for_each(Inode::sync);
+        world.names.sync_everything();
+    }
+
     /// Operations so far: the bound for [`SimulatedFileSystem::crash_at`] in a sweep.
     pub fn operations(&self) -> u64 {
         self.world().operations

@@ -106,6 +106,12 @@ impl Names {
         self.unsynced = left;
     }
 
+    pub fn sync_everything(&mut self) {
+        for change in self.unsynced.drain(..) {
+            apply(&mut self.durable, &change);
+        }
+    }
+
     /// What a crash leaves: a prefix of the unsynced changes, as a journal does, or any of them.
     pub fn survivors(&self, random: &mut Random) -> Self {
         let mut map = self.durable.clone();
