@@ -23,6 +23,8 @@ pub mod material;
 pub mod merge_join;
 pub mod modify_table;
 pub mod nest_loop;
+pub mod output;
+pub mod recheck_scan;
 pub mod result;
 pub mod scan;
 pub mod set_op;

@@ -16,9 +16,10 @@ use kokkiri_types::compare::Comparator;
 use kokkiri_types::hash::hash_column;
 use kokkiri_types::{BATCH_ROWS, Batch, Column, PhysicalType, Selection};
 
+use super::output::Output;
 use super::{BatchDetails, Details, Node, Operator};
 use crate::context::Context;
-use crate::expression::{Filter, Program, Projection};
+use crate::expression::Program;
 use crate::node::sort::Key as SortKey;
 use crate::row_store::{RowStore, prepare};
 use crate::spill::{SpillFile, SpillReader};
@@ -63,14 +64,14 @@ pub struct Aggregate {
     pub strategy: AggStrategy,
     pub keys: Vec<GroupKey>,
     pub calls: Vec<Call>,
-    pub having: Filter,
-    pub projection: Projection,
+    /// HAVING and the target list.
+    pub output: Output,
     /// Of the groups' representative rows.
     pub groups: RowStore,
     pub table: HashMap<u64, Vec<u32>>,
     pub input_batch: Batch,
     pub position: usize,
-    pub output: Batch,
+    pub batch: Batch,
     pub next_group: usize,
     pub aggregated: bool,
     pub ended: bool,
@@ -78,7 +79,6 @@ pub struct Aggregate {
     pub pending: Vec<SpillFile>,
     pub hashes: Vec<u64>,
     pub numbers: Vec<u32>,
-    pub removed: u64,
     pub peak: usize,
     pub batches: u64,
     pub disk: u64,
@@ -331,22 +331,22 @@ impl Aggregate {
         Ok(started)
     }
 
-    /// Puts finished groups into the output: the representative row, then the aggregates.
+    /// Puts finished groups into the batch: the representative row, then the aggregates.
     fn put_groups(&mut self, context: &mut Context<'_>, demand: usize, groups: usize) -> Result<usize> {
         let types: Vec<PhysicalType> =
             self.input_types.iter().copied().chain(self.calls.iter().map(|call| call.physical)).collect();
-        prepare(&mut self.output, &types);
+        prepare(&mut self.batch, &types);
         let columns = self.input_types.len();
         let mut rows = 0;
         while rows < demand && self.next_group < groups {
             let group = self.next_group;
             self.next_group += 1;
             if group < self.groups.len() {
-                self.groups.copy_to(group, &mut self.output.columns[..columns]);
+                self.groups.copy_to(group, &mut self.batch.columns[..columns]);
             } else {
-                self.output.columns[..columns].iter_mut().for_each(Column::push_null);
+                self.batch.columns[..columns].iter_mut().for_each(Column::push_null);
             }
-            for (call, column) in self.calls.iter().zip(&mut self.output.columns[columns..]) {
+            for (call, column) in self.calls.iter().zip(&mut self.batch.columns[columns..]) {
                 let mut with = context.call;
                 with.collation = call.collation;
                 with.argument_types = &call.argument_types;
@@ -355,7 +355,7 @@ impl Aggregate {
             }
             rows += 1;
         }
-        self.output.seal(rows);
+        self.batch.seal(rows);
         Ok(rows)
     }
 
@@ -456,16 +456,14 @@ impl Operator for Aggregate {
             if self.fill(context, demand.min(BATCH_ROWS))? == 0 {
                 return Ok(());
             }
-            self.removed += self.having.apply(context, &mut self.output)? as u64;
-            if !self.output.is_empty() {
-                return self.projection.apply(context, &mut self.output, out);
+            if self.output.emit(context, &mut self.batch, out)? {
+                return Ok(());
             }
         }
     }
 
     fn rescan(&mut self, context: &mut Context<'_>, changed: &[u32]) -> Result<()> {
-        self.having.forget();
-        self.projection.forget();
+        self.output.forget();
         if self.strategy == AggStrategy::Hashed
             && self.aggregated
             && self.batches <= 1
@@ -499,6 +497,6 @@ impl Operator for Aggregate {
             kilobytes: (self.peak as u64).div_ceil(1024).max(24),
             disk_kilobytes: self.disk,
         });
-        Details { removed_by_filter: self.removed, batches, ..Details::default() }
+        Details { batches, ..self.output.details() }
     }
 }

@@ -18,10 +18,11 @@ use kokkiri_transaction::Visibility;
 use kokkiri_types::{BATCH_ROWS, Batch};
 
 use super::index_scan::{Key, scan_keys};
+use super::output::Output;
 use super::scan::{Fetched, Growth};
 use super::{Details, Node, Operator};
 use crate::context::Context;
-use crate::expression::{Filter, Projection};
+use crate::expression::Filter;
 use crate::row_store::prepare;
 
 /// Rows a page can hold: `MaxHeapTuplesPerPage`.
@@ -200,8 +201,7 @@ pub struct BitmapHeapScan {
     pub input: Node,
     /// The index conditions, for rows that are only candidates.
     pub recheck: Filter,
-    pub filter: Filter,
-    pub projection: Projection,
+    pub output: Output,
     pub fetch: Option<TupleFetch>,
     /// Pages still to be read.
     pub pages: Option<std::vec::IntoIter<(BlockNumber, PageRows)>>,
@@ -209,7 +209,6 @@ pub struct BitmapHeapScan {
     pub tids: Vec<ItemPointer>,
     pub growth: Growth,
     pub batch: Batch,
-    pub removed: u64,
     pub removed_by_recheck: u64,
     pub exact_pages: u64,
     pub lossy_pages: u64,
@@ -314,9 +313,8 @@ impl Operator for BitmapHeapScan {
             if recheck {
                 self.removed_by_recheck += self.recheck.apply(context, &mut self.batch)? as u64;
             }
-            self.removed += self.filter.apply(context, &mut self.batch)? as u64;
-            if !self.batch.is_empty() {
-                return self.projection.apply(context, &mut self.batch, out);
+            if self.output.emit(context, &mut self.batch, out)? {
+                return Ok(());
             }
         }
     }
@@ -326,8 +324,7 @@ impl Operator for BitmapHeapScan {
         self.current = None;
         self.growth = Growth::default();
         self.recheck.forget();
-        self.filter.forget();
-        self.projection.forget();
+        self.output.forget();
         self.input.rescan(context, changed)
     }
 
@@ -341,10 +338,9 @@ impl Operator for BitmapHeapScan {
 
     fn details(&self) -> Details {
         Details {
-            removed_by_filter: self.removed,
             removed_by_index_recheck: self.removed_by_recheck,
             heap_blocks: Some((self.exact_pages, self.lossy_pages)),
-            ..Details::default()
+            ..self.output.details()
         }
     }
 }

@@ -5,9 +5,10 @@ use kokkiri_primitives::activity::check_for_interrupts;
 use kokkiri_primitives::{Oid, Result};
 use kokkiri_types::{BATCH_ROWS, Batch, PhysicalType, Value, ValueRef};
 
+use super::output::Output;
 use super::{Details, Node, Operator};
 use crate::context::Context;
-use crate::expression::{Filter, Program, Projection};
+use crate::expression::Program;
 use crate::row_store::prepare;
 
 /// A function of FROM: one that returns a set, or a plain one, whose value is the only row.
@@ -21,14 +22,12 @@ pub struct FunctionScan {
     /// Columns of the function's result, then the ordinal number if asked for.
     pub types: Vec<PhysicalType>,
     pub with_ordinality: bool,
-    pub filter: Filter,
-    pub projection: Projection,
+    pub output: Output,
     pub batch: Batch,
     pub running: Option<Box<dyn SetRows>>,
     pub started: bool,
     pub ended: bool,
     pub ordinal: i64,
-    pub removed: u64,
 }
 
 impl FunctionScan {
@@ -86,9 +85,8 @@ impl Operator for FunctionScan {
                 self.ended = true;
                 return Ok(());
             }
-            self.removed += self.filter.apply(context, &mut self.batch)? as u64;
-            if !self.batch.is_empty() {
-                return self.projection.apply(context, &mut self.batch, out);
+            if self.output.emit(context, &mut self.batch, out)? {
+                return Ok(());
             }
         }
         Ok(())
@@ -99,22 +97,21 @@ impl Operator for FunctionScan {
         self.ended = false;
         self.running = None;
         self.ordinal = 0;
+        self.output.forget();
         Ok(())
     }
 
     fn details(&self) -> Details {
-        Details { removed_by_filter: self.removed, ..Details::default() }
+        self.output.details()
     }
 }
 
 pub struct ValuesScan {
     pub rows: Vec<Vec<Program>>,
     pub types: Vec<PhysicalType>,
-    pub filter: Filter,
-    pub projection: Projection,
+    pub output: Output,
     pub batch: Batch,
     pub next: usize,
-    pub removed: u64,
 }
 
 impl Operator for ValuesScan {
@@ -131,9 +128,8 @@ impl Operator for ValuesScan {
                 count += 1;
             }
             self.batch.seal(count);
-            self.removed += self.filter.apply(context, &mut self.batch)? as u64;
-            if !self.batch.is_empty() {
-                return self.projection.apply(context, &mut self.batch, out);
+            if self.output.emit(context, &mut self.batch, out)? {
+                return Ok(());
             }
         }
         Ok(())
@@ -141,21 +137,20 @@ impl Operator for ValuesScan {
 
     fn rescan(&mut self, _context: &mut Context<'_>, _changed: &[u32]) -> Result<()> {
         self.next = 0;
+        self.output.forget();
         Ok(())
     }
 
     fn details(&self) -> Details {
-        Details { removed_by_filter: self.removed, ..Details::default() }
+        self.output.details()
     }
 }
 
 /// Rows of a subquery under further conditions.
 pub struct SubqueryScan {
     pub input: Node,
-    pub filter: Filter,
-    pub projection: Projection,
+    pub output: Output,
     pub batch: Batch,
-    pub removed: u64,
 }
 
 impl Operator for SubqueryScan {
@@ -166,16 +161,14 @@ impl Operator for SubqueryScan {
             if self.batch.is_empty() {
                 return Ok(());
             }
-            self.removed += self.filter.apply(context, &mut self.batch)? as u64;
-            if !self.batch.is_empty() {
-                return self.projection.apply(context, &mut self.batch, out);
+            if self.output.emit(context, &mut self.batch, out)? {
+                return Ok(());
             }
         }
     }
 
     fn rescan(&mut self, context: &mut Context<'_>, changed: &[u32]) -> Result<()> {
-        self.filter.forget();
-        self.projection.forget();
+        self.output.forget();
         self.input.rescan(context, changed)
     }
 
@@ -188,6 +181,6 @@ impl Operator for SubqueryScan {
     }
 
     fn details(&self) -> Details {
-        Details { removed_by_filter: self.removed, ..Details::default() }
+        self.output.details()
     }
 }

@@ -539,12 +539,7 @@ impl Operator for HashJoin {
             original_batches: self.partitions_made,
             kilobytes: (self.peak as u64 + buckets * 8).div_ceil(1024),
         });
-        Details {
-            removed_by_filter: self.output.removed,
-            removed_by_join_filter: self.output.removed_by_join,
-            hash,
-            ..Details::default()
-        }
+        Details { hash, ..self.output.details() }
     }
 }
 

@@ -16,10 +16,11 @@ use kokkiri_storage::visibility_map;
 use kokkiri_transaction::Visibility;
 use kokkiri_types::{BATCH_ROWS, Batch, PhysicalType, Value, ValueRef, array};
 
+use super::output::Output;
 use super::scan::{Fetched, Growth};
 use super::{Details, Operator};
 use crate::context::Context;
-use crate::expression::{Filter, Program, Projection};
+use crate::expression::Program;
 use crate::row_store::prepare;
 
 /// A condition with its argument compiled.
@@ -63,31 +64,60 @@ pub fn scan_keys(keys: &mut [Key], context: &mut Context<'_>) -> Result<Option<V
 }
 
 pub struct IndexScan {
-    pub relation: Arc<Relation>,
-    pub index: Arc<IndexDescriptor>,
-    pub keys: Vec<Key>,
-    pub direction: Direction,
-    pub fetched: Fetched,
+    relation: Arc<Relation>,
+    index: Arc<IndexDescriptor>,
+    keys: Vec<Key>,
+    direction: Direction,
+    fetched: Fetched,
     /// Columns come from the index; the heap is visited only to judge visibility.
-    pub index_only: bool,
-    pub filter: Filter,
-    pub projection: Projection,
-    pub scan: Option<Scan>,
-    pub fetch: Option<TupleFetch>,
-    pub map_pin: Option<PinnedBuffer>,
+    index_only: bool,
+    output: Output,
+    scan: Option<Scan>,
+    fetch: Option<TupleFetch>,
+    map_pin: Option<PinnedBuffer>,
     /// Types of the index's columns, for an index-only scan.
-    pub index_types: Vec<PhysicalType>,
-    pub values: Vec<Value>,
-    pub tids: Vec<ItemPointer>,
-    pub growth: Growth,
-    pub started: bool,
-    pub ended: bool,
-    pub batch: Batch,
-    pub removed: u64,
-    pub heap_fetches: u64,
+    index_types: Vec<PhysicalType>,
+    values: Vec<Value>,
+    tids: Vec<ItemPointer>,
+    growth: Growth,
+    started: bool,
+    ended: bool,
+    batch: Batch,
+    heap_fetches: u64,
 }
 
 impl IndexScan {
+    /// A scan of a table by one of its indexes; index-only if nothing is `fetched` from the table.
+    pub fn new(
+        relation: &Arc<Relation>,
+        index: &Arc<IndexDescriptor>,
+        keys: Vec<Key>,
+        direction: Direction,
+        fetched: Option<Fetched>,
+        output: Output,
+    ) -> Self {
+        Self {
+            index_only: fetched.is_none(),
+            fetched: fetched.unwrap_or_default(),
+            index_types: index.tuple_desc.iter().map(|attribute| attribute.physical).collect(),
+            relation: Arc::clone(relation),
+            index: Arc::clone(index),
+            keys,
+            direction,
+            output,
+            scan: None,
+            fetch: None,
+            map_pin: None,
+            values: Vec::new(),
+            tids: Vec::new(),
+            growth: Growth::default(),
+            started: false,
+            ended: false,
+            batch: Batch::default(),
+            heap_fetches: 0,
+        }
+    }
+
     fn start(&mut self, context: &mut Context<'_>) -> Result<()> {
         self.started = true;
         let Some(keys) = scan_keys(&mut self.keys, context)? else {
@@ -183,9 +213,8 @@ impl Operator for IndexScan {
             if self.fill(context, wanted)? == 0 {
                 return Ok(());
             }
-            self.removed += self.filter.apply(context, &mut self.batch)? as u64;
-            if !self.batch.is_empty() {
-                return self.projection.apply(context, &mut self.batch, out);
+            if self.output.emit(context, &mut self.batch, out)? {
+                return Ok(());
             }
         }
         Ok(())
@@ -195,17 +224,15 @@ impl Operator for IndexScan {
         self.started = false;
         self.ended = false;
         self.growth = Growth::default();
-        self.filter.forget();
-        self.projection.forget();
+        self.output.forget();
         Ok(())
     }
 
     fn details(&self) -> Details {
         Details {
-            removed_by_filter: self.removed,
             heap_fetches: self.heap_fetches,
             index_searches: self.scan.as_ref().map_or(0, Scan::searches),
-            ..Details::default()
+            ..self.output.details()
         }
     }
 }

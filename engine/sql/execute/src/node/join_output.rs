@@ -4,8 +4,10 @@ use kokkiri_plan::plan::JoinType;
 use kokkiri_primitives::Result;
 use kokkiri_types::{Batch, Column, PhysicalType};
 
+use super::Details;
+use super::output::Output;
 use crate::context::Context;
-use crate::expression::{Filter, Projection};
+use crate::expression::Filter;
 use crate::row_store::{RowStore, prepare};
 
 pub struct JoinOutput {
@@ -13,23 +15,22 @@ pub struct JoinOutput {
     /// An outer row needs no more than one match.
     pub single_match: bool,
     pub join_filter: Filter,
-    pub filter: Filter,
-    pub projection: Projection,
+    /// The conditions above the join, and the target list.
+    output: Output,
     pub outer_types: Vec<PhysicalType>,
     pub inner_types: Vec<PhysicalType>,
     pub pairs: Batch,
     rows: usize,
     types: Vec<PhysicalType>,
-    pub removed: u64,
-    pub removed_by_join: u64,
+    removed_by_join: u64,
 }
 
 impl JoinOutput {
     pub fn new(
         join_type: JoinType,
         single_match: bool,
-        filters: (Filter, Filter),
-        projection: Projection,
+        join_filter: Filter,
+        output: Output,
         outer_types: Vec<PhysicalType>,
         inner_types: Vec<PhysicalType>,
     ) -> Self {
@@ -37,15 +38,13 @@ impl JoinOutput {
         Self {
             join_type,
             single_match,
-            join_filter: filters.0,
-            filter: filters.1,
-            projection,
+            join_filter,
+            output,
             outer_types,
             inner_types,
             pairs: Batch::default(),
             rows: 0,
             types,
-            removed: 0,
             removed_by_join: 0,
         }
     }
@@ -91,18 +90,16 @@ impl JoinOutput {
         if self.pairs.is_empty() {
             return Ok(false);
         }
-        self.removed += self.filter.apply(context, &mut self.pairs)? as u64;
-        if self.pairs.is_empty() {
-            return Ok(false);
-        }
-        self.projection.apply(context, &mut self.pairs, out)?;
-        Ok(true)
+        self.output.emit(context, &mut self.pairs, out)
+    }
+
+    pub fn details(&self) -> Details {
+        Details { removed_by_join_filter: self.removed_by_join, ..self.output.details() }
     }
 
     pub fn forget(&mut self) {
         self.join_filter.forget();
-        self.filter.forget();
-        self.projection.forget();
+        self.output.forget();
     }
 
     pub fn keeps_outer(&self) -> bool {

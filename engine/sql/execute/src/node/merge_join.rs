@@ -332,10 +332,6 @@ impl Operator for MergeJoin {
     }
 
     fn details(&self) -> Details {
-        Details {
-            removed_by_filter: self.output.removed,
-            removed_by_join_filter: self.output.removed_by_join,
-            ..Details::default()
-        }
+        self.output.details()
     }
 }

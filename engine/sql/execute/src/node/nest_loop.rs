@@ -5,9 +5,10 @@ use kokkiri_primitives::Result;
 use kokkiri_primitives::activity::check_for_interrupts;
 use kokkiri_types::{BATCH_ROWS, Batch, PhysicalType, Selection};
 
+use super::output::Output;
 use super::{Details, Input, Node, Operator};
 use crate::context::Context;
-use crate::expression::{Filter, Program, Projection};
+use crate::expression::{Filter, Program};
 use crate::row_store::prepare;
 
 pub struct NestLoop {
@@ -19,8 +20,7 @@ pub struct NestLoop {
     /// Parameters set from the outer row.
     pub parameters: Vec<(u32, Program)>,
     pub join_filter: Filter,
-    pub filter: Filter,
-    pub projection: Projection,
+    pub output: Output,
     pub outer_types: Vec<PhysicalType>,
     pub inner_types: Vec<PhysicalType>,
     pub source: Input,
@@ -29,7 +29,6 @@ pub struct NestLoop {
     /// The inner side is in the middle of the current outer row.
     pub in_row: bool,
     pub matched: bool,
-    pub removed: u64,
     pub removed_by_join: u64,
 }
 
@@ -91,8 +90,7 @@ impl NestLoop {
             self.pairs.selection.truncate(1);
             self.in_row = false;
         }
-        self.removed += self.filter.apply(context, &mut self.pairs)? as u64;
-        Ok(!self.pairs.is_empty())
+        self.output.filter(context, &mut self.pairs)
     }
 }
 
@@ -115,8 +113,7 @@ impl Operator for NestLoop {
                 let null_extend = !self.matched && matches!(self.join_type, JoinType::Left | JoinType::Anti);
                 if null_extend {
                     self.pair(false);
-                    self.removed += self.filter.apply(context, &mut self.pairs)? as u64;
-                    found = !self.pairs.is_empty();
+                    found = self.output.filter(context, &mut self.pairs)?;
                 }
             } else {
                 found = self.join_batch(context)?;
@@ -125,7 +122,7 @@ impl Operator for NestLoop {
                 self.source.position += 1;
             }
             if found {
-                return self.projection.apply(context, &mut self.pairs, out);
+                return self.output.project(context, &mut self.pairs, out);
             }
         }
     }
@@ -133,8 +130,8 @@ impl Operator for NestLoop {
     fn rescan(&mut self, context: &mut Context<'_>, changed: &[u32]) -> Result<()> {
         self.in_row = false;
         self.source.reset();
-        self.filter.forget();
-        self.projection.forget();
+        self.join_filter.forget();
+        self.output.forget();
         // The inner side is rescanned for each outer row, but it may hold what the parameters changed.
         if self.inner.depends_on(changed) {
             self.inner.rescan(context, changed)?;
@@ -151,10 +148,6 @@ impl Operator for NestLoop {
     }
 
     fn details(&self) -> Details {
-        Details {
-            removed_by_filter: self.removed,
-            removed_by_join_filter: self.removed_by_join,
-            ..Details::default()
-        }
+        Details { removed_by_join_filter: self.removed_by_join, ..self.output.details() }
     }
 }

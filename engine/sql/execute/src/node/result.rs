@@ -1,23 +1,22 @@
-//! Result, ProjectSet and the projection that other nodes share.
+//! Result and ProjectSet.
 
 use kokkiri_functions::{SetRows, set_returning};
 use kokkiri_primitives::{Error, Result};
 use kokkiri_types::{BATCH_ROWS, Batch, Column, PhysicalType, Value, ValueRef};
 
+use super::output::Output;
 use super::{Details, Input, Node, Operator};
 use crate::context::Context;
-use crate::expression::{Filter, Program, Projection};
+use crate::expression::{Filter, Program};
 
 /// One row of expressions, or an input's rows under a condition that is the same for all.
 pub struct ResultNode {
     pub input: Option<Node>,
     pub constant_qual: Filter,
-    pub filter: Filter,
-    pub projection: Projection,
+    pub output: Output,
     pub batch: Batch,
     pub checked: bool,
     pub done: bool,
-    pub removed: u64,
 }
 
 impl Operator for ResultNode {
@@ -45,12 +44,8 @@ impl Operator for ResultNode {
                 self.done = true;
                 return Ok(());
             }
-            self.removed += self.filter.apply(context, &mut self.batch)? as u64;
             self.done |= self.input.is_none();
-            if !self.batch.is_empty() {
-                return self.projection.apply(context, &mut self.batch, out);
-            }
-            if self.done {
+            if self.output.emit(context, &mut self.batch, out)? || self.done {
                 return Ok(());
             }
         }
@@ -59,8 +54,7 @@ impl Operator for ResultNode {
     fn rescan(&mut self, context: &mut Context<'_>, changed: &[u32]) -> Result<()> {
         self.checked = false;
         self.done = false;
-        self.filter.forget();
-        self.projection.forget();
+        self.output.forget();
         match &mut self.input {
             Some(input) => input.rescan(context, changed),
             None => Ok(()),
@@ -76,7 +70,7 @@ impl Operator for ResultNode {
     }
 
     fn details(&self) -> Details {
-        Details { removed_by_filter: self.removed, ..Details::default() }
+        self.output.details()
     }
 }
 

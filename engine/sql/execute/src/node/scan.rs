@@ -9,13 +9,14 @@ use kokkiri_primitives::{Error, ItemPointer, Oid, Result};
 use kokkiri_transaction::Visibility;
 use kokkiri_types::{BATCH_ROWS, Batch, PhysicalType, Value, ValueRef};
 
+use super::output::Output;
 use super::{Details, Operator};
 use crate::context::Context;
-use crate::expression::{Filter, Program, Projection};
+use crate::expression::Program;
 use crate::row_store::prepare;
 
 /// Which attributes of a table a scan hands up, system columns among them.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, Default)]
 pub struct Fetched {
     /// Attribute numbers in order of the batch's columns.
     pub attributes: Vec<i16>,
@@ -115,12 +116,10 @@ pub struct SeqScan {
     pub fetched: Fetched,
     /// Columns of the batch that the filter does not look at: taken from the rows that pass it.
     pub late: Vec<usize>,
-    pub filter: Filter,
-    pub projection: Projection,
+    pub output: Output,
     pub scan: Option<Scan>,
     pub growth: Growth,
     pub batch: Batch,
-    pub removed: u64,
 }
 
 impl Operator for SeqScan {
@@ -141,7 +140,7 @@ impl Operator for SeqScan {
         let visibility = Visibility::Mvcc(context.snapshot);
         loop {
             // A filter may reject most rows: looking at many is no more than what was asked for.
-            let wanted = self.growth.next(if self.filter.is_empty() { demand } else { BATCH_ROWS });
+            let wanted = self.growth.next(if self.output.has_conditions() { BATCH_ROWS } else { demand });
             let limit = if demand < BATCH_ROWS { wanted.min(demand) } else { wanted };
             if self.batch.columns.len() != self.fetched.types.len() {
                 self.batch = Batch::new(self.fetched.types.iter().copied());
@@ -153,10 +152,9 @@ impl Operator for SeqScan {
                 return Ok(());
             }
             self.fetched.fill_system(self.relation.oid, scan.tids(), &mut self.batch);
-            self.removed += self.filter.apply(context, &mut self.batch)? as u64;
-            if !self.batch.is_empty() {
+            if self.output.filter(context, &mut self.batch)? {
                 scan.complete(&heap, &mut self.batch)?;
-                return self.projection.apply(context, &mut self.batch, out);
+                return self.output.project(context, &mut self.batch, out);
             }
         }
     }
@@ -164,13 +162,12 @@ impl Operator for SeqScan {
     fn rescan(&mut self, _context: &mut Context<'_>, _changed: &[u32]) -> Result<()> {
         self.scan = None;
         self.growth = Growth::default();
-        self.filter.forget();
-        self.projection.forget();
+        self.output.forget();
         Ok(())
     }
 
     fn details(&self) -> Details {
-        Details { removed_by_filter: self.removed, ..Details::default() }
+        self.output.details()
     }
 }
 
@@ -179,13 +176,11 @@ pub struct TidScan {
     pub relation: Arc<Relation>,
     pub fetched: Fetched,
     pub tids: Vec<Program>,
-    pub filter: Filter,
-    pub projection: Projection,
+    pub output: Output,
     pub fetch: Option<TupleFetch>,
     pub wanted: Option<Vec<ItemPointer>>,
     pub next: usize,
     pub batch: Batch,
-    pub removed: u64,
 }
 
 impl TidScan {
@@ -230,9 +225,8 @@ impl Operator for TidScan {
             }
             self.fetched.fill_system(relation.oid, &[tid], &mut self.batch);
             self.batch.seal(1);
-            self.removed += self.filter.apply(context, &mut self.batch)? as u64;
-            if !self.batch.is_empty() {
-                return self.projection.apply(context, &mut self.batch, out);
+            if self.output.emit(context, &mut self.batch, out)? {
+                return Ok(());
             }
         }
         if let Some(fetch) = &mut self.fetch {
@@ -244,10 +238,11 @@ impl Operator for TidScan {
     fn rescan(&mut self, _context: &mut Context<'_>, _changed: &[u32]) -> Result<()> {
         self.wanted = None;
         self.next = 0;
+        self.output.forget();
         Ok(())
     }
 
     fn details(&self) -> Details {
-        Details { removed_by_filter: self.removed, ..Details::default() }
+        self.output.details()
     }
 }
