@@ -17,6 +17,7 @@ mod command;
 mod constraint;
 mod copy;
 mod create_table_as;
+mod explain;
 mod function_call;
 mod inspection;
 mod io;

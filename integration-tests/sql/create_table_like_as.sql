@@ -73,3 +73,38 @@ select v, w, s from moved.o order by v;
 alter table moved.o alter s type int;
 alter table moved.o alter v type text;
 drop schema moved cascade;
+
+-- EXPLAIN shows the query of CREATE TABLE AS and makes no table.
+create table shown (a int);
+prepare p as select a from shown where a < 3;
+prepare q(int) as select a from shown where a < $1;
+explain (costs off) create table made as select * from shown;
+explain (costs off) create temp table made (b) on commit drop as select * from shown with no data;
+explain (costs off) create table made as execute p;
+explain (costs off) create table made as execute q(4);
+explain (costs off) select * into made from shown;
+select * from made;
+explain (costs off) create table shown as select * from shown;
+explain (costs off) select * into shown from shown;
+explain (costs off) create table shown as execute q(4);
+explain (costs off) create table made as execute nope;
+explain (costs off) create table if not exists shown as select * from shown;
+explain (costs off) create table if not exists shown as execute nope;
+-- What the query refers to comes first.
+explain (costs off) create table if not exists shown as select * from nope;
+create table if not exists shown as select * from nope;
+create table shown as select * from nope;
+explain create table made (a int);
+explain create table made (a, b);
+explain create table made;
+explain create table made of shown as select 1;
+explain create table made as delete from shown;
+explain create view made as select 1;
+explain create or replace view made as select 1;
+explain create temp view made as select 1;
+explain create temp sequence made;
+explain create unlogged sequence made;
+explain create local table made as select 1;
+explain create materialized table made as select 1;
+explain create index on shown (a);
+drop table shown;

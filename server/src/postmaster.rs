@@ -24,7 +24,7 @@ use tokio::signal::unix::{SignalKind, signal};
 
 use crate::arguments::{InitOptions, ServeOptions};
 use crate::handover::{self, Listeners, READY};
-use crate::lock_file::{DirectoryClaim, LockFile, POSTMASTER_PID, Protects, Status, LOOK_AGAIN};
+use crate::lock_file::{DirectoryClaim, LOOK_AGAIN, LockFile, POSTMASTER_PID, Protects, Status};
 use crate::{configuration, control, log};
 
 /// Exit code of a server process that stopped because it was asked to.
@@ -77,13 +77,8 @@ pub fn run(options: &ServeOptions) -> Result<()> {
     let first_directory = socket_directories.split(',').next().unwrap_or("").trim().to_owned();
     let lock_path = directory.join(POSTMASTER_PID);
     let patience = if lock_path.exists() { LONGEST_CLOSING } else { Duration::ZERO };
-    let mut lock = LockFile::create(
-        lock_path,
-        &directory,
-        port,
-        &first_directory,
-        Protects::DataDirectory(&directory),
-    )?;
+    let mut lock =
+        LockFile::create(lock_path, &directory, port, &first_directory, Protects::DataDirectory(&directory))?;
     let claim = DirectoryClaim::take(&directory)?;
     write_options_file(&directory, options)?;
     let listen_addresses = value(parameters::LISTEN_ADDRESSES);

@@ -2,19 +2,12 @@
 //! crate.
 
 use std::sync::Arc;
-use std::time::Instant;
 
-use kokkiri_analyze::{ExpressionUse, Parameters, analyze_expression};
+use kokkiri_analyze::{ExpressionUse, analyze_expression};
 use kokkiri_command::{CommandContext, CommandRows};
 use kokkiri_execute::execution::Execution;
-use kokkiri_execute::explain::{self, ExplainOptions, StatementTimes};
 use kokkiri_execute::tuple_store::TupleStore;
-use kokkiri_parse::AtLocation;
-use kokkiri_parse::tree::{
-    DefArg, DefElem, DiscardTarget, ExecuteStmt, ExplainStmt, PrepareStmt, RawStatement, Statement,
-};
-use kokkiri_plan::plan::PlannedStatement;
-use kokkiri_primitives::activity::with_current;
+use kokkiri_parse::tree::{DiscardTarget, ExecuteStmt, PrepareStmt, RawStatement, Statement};
 use kokkiri_primitives::settings::SetScope;
 use kokkiri_primitives::{Error, Oid, Result, SqlState, error};
 use kokkiri_recovery::checkpoint::CheckpointRequest;
@@ -24,16 +17,9 @@ use kokkiri_types::{BATCH_ROWS, Batch, PhysicalType, Value};
 use super::plan_cache::Source;
 use super::portal::{Held, HeldTag, Portal, Runs};
 use super::run::Ran;
-use super::statement::{self, Prepared};
+use super::statement;
 use super::{Session, create_table_as, plan_cache, unknown_statement};
 use crate::client::{Format, ResultColumn, RowSink};
-
-/// A plan to be explained, with what is known of it so far.
-struct Explained {
-    plan: Arc<PlannedStatement>,
-    parameters: Vec<Value>,
-    times: StatementTimes,
-}
 
 impl Session {
     /// The columns that a utility statement returns; `None` if it returns none.
@@ -180,7 +166,7 @@ impl Session {
     }
 
     /// Keeps the rows of SHOW and EXPLAIN in the portal, and sends as many as are asked for.
-    fn send_text_rows(
+    pub(super) fn send_text_rows(
         &self,
         portal: &mut Portal,
         rows: CommandRows,
@@ -279,7 +265,7 @@ impl Session {
     }
 
     /// The values of an EXECUTE's parameters.
-    fn execute_values(&self, source: &Source, execute: &ExecuteStmt) -> Result<Vec<Value>> {
+    pub(super) fn execute_values(&self, source: &Source, execute: &ExecuteStmt) -> Result<Vec<Value>> {
         let expected = source.parameter_types.len();
         if execute.params.len() != expected {
             return Err(error!(
@@ -316,106 +302,6 @@ impl Session {
             batch.and_then(|batch| Some(batch.columns.first()?.get(batch.selection.nth(0)).to_value()));
         value.ok_or_else(|| Error::internal("an expression has no value"))
     }
-
-    /// EXPLAIN.
-    fn explain(
-        &mut self,
-        explain: &ExplainStmt,
-        portal: &mut Portal,
-        raw: &RawStatement,
-        limit: Option<u64>,
-        sink: &mut dyn RowSink,
-    ) -> Result<Ran> {
-        let options = explain_options(&explain.options)?;
-        let usage =
-            || with_current(|backend| backend.map(|backend| backend.usage.snapshot())).unwrap_or_default();
-        let inner = match &explain.query {
-            Statement::Execute(execute) => {
-                let Some(mut source) = self.statements.lend(&execute.name) else {
-                    return Err(unknown_statement(&execute.name));
-                };
-                let (before, started) = (usage(), Instant::now());
-                let planned = self.plan_execute(&mut source, execute);
-                self.statements.give_back(&execute.name, source);
-                let (plan, parameters) = planned?;
-                let times = StatementTimes {
-                    planning: started.elapsed(),
-                    planning_usage: usage() - before,
-                    ..StatementTimes::default()
-                };
-                let explained = Explained { plan, parameters, times };
-                return self.explain_plan(options, explained, portal, limit, sink);
-            }
-            query if statement::is_query(query) => query.clone(),
-            other => {
-                return Err(Error::not_supported(format!(
-                    "EXPLAIN {}",
-                    kokkiri_command::statement_name(other)
-                )));
-            }
-        };
-        let query = Arc::new(RawStatement { statement: inner, location: raw.location, length: raw.length });
-        let view = self.view();
-        let facts = self.facts(&view);
-        let Prepared::Query(query) = statement::prepare(&facts, &query, Parameters::none())?.0 else {
-            return Err(Error::internal("EXPLAIN of what is no query"));
-        };
-        let (before, started) = (usage(), Instant::now());
-        let plan = statement::plan(&facts, query, &[])?;
-        let times = StatementTimes {
-            planning: started.elapsed(),
-            planning_usage: usage() - before,
-            ..StatementTimes::default()
-        };
-        self.explain_plan(options, Explained { plan, parameters: Vec::new(), times }, portal, limit, sink)
-    }
-
-    /// The plan that EXECUTE would run, and its parameters' values.
-    fn plan_execute(
-        &self,
-        source: &mut Source,
-        execute: &ExecuteStmt,
-    ) -> Result<(Arc<PlannedStatement>, Vec<Value>)> {
-        let is_query = source.raw.as_ref().is_some_and(|raw| statement::is_query(&raw.statement));
-        if !is_query {
-            return Err(Error::not_supported("EXPLAIN EXECUTE of what is not planned"));
-        }
-        let values = self.execute_values(source, execute)?;
-        let view = self.view();
-        let (plan, _) = source.plan(&self.facts(&view), &values)?;
-        Ok((plan, values))
-    }
-
-    /// Runs a plan if that is asked for and sends what there is to tell of it.
-    fn explain_plan(
-        &mut self,
-        options: ExplainOptions,
-        explained: Explained,
-        portal: &mut Portal,
-        limit: Option<u64>,
-        sink: &mut dyn RowSink,
-    ) -> Result<Ran> {
-        let Explained { plan, parameters, mut times } = explained;
-        let view = self.view();
-        let facts = self.facts(&view);
-        let mut execution = Execution::new(Arc::clone(&plan), &facts)?;
-        if options.analyze {
-            execution.instrument(options.timing);
-            let snapshot = self.block.transaction().snapshot();
-            let environment = self.environment(&snapshot, &parameters);
-            let started = Instant::now();
-            while execution.next(&environment, BATCH_ROWS)?.is_some() {}
-            times.execution = started.elapsed();
-            execution.end_loops();
-        }
-        let settings = if options.settings { self.settings.explained() } else { Vec::new() };
-        let lines = explain::explain(&plan, Some(&execution), &facts, options, times, &settings)?;
-        let rows = CommandRows {
-            columns: vec!["QUERY PLAN".to_owned()],
-            rows: lines.into_iter().map(|line| vec![Some(line)]).collect(),
-        };
-        self.send_text_rows(portal, rows, "EXPLAIN".to_owned(), limit, sink)
-    }
 }
 
 /// Statements that change nothing a transaction could undo: `ClassifyUtilityCommandAsReadOnly`.
@@ -431,73 +317,6 @@ fn allowed_read_only(statement: &Statement) -> bool {
             | Statement::Reindex(_)
             | Statement::Cluster(_)
     )
-}
-
-/// EXPLAIN's options with their defaults: ANALYZE brings TIMING, SUMMARY and BUFFERS.
-fn explain_options(given: &[DefElem]) -> Result<ExplainOptions> {
-    let mut options = ExplainOptions::default();
-    let (mut timing, mut summary, mut buffers, mut wal) = (None, None, None, false);
-    for option in given {
-        if option.name == "format" {
-            explain_format(option)?;
-            continue;
-        }
-        let on = match &option.arg {
-            None => true,
-            Some(DefArg::Boolean(on)) => *on,
-            Some(DefArg::Integer(number)) => *number != 0,
-            Some(DefArg::String(word)) => kokkiri_primitives::settings::parse_bool(word)
-                .ok_or_else(|| error!(SYNTAX_ERROR, "{} requires a Boolean value", option.name))?,
-            Some(_) => return Err(error!(SYNTAX_ERROR, "{} requires a Boolean value", option.name)),
-        };
-        match option.name.as_str() {
-            "analyze" => options.analyze = on,
-            "verbose" => options.verbose = on,
-            "costs" => options.costs = on,
-            "buffers" => buffers = Some(on),
-            "timing" => timing = Some(on),
-            "summary" => summary = Some(on),
-            "wal" if on => wal = true,
-            "settings" => options.settings = on,
-            "memory" | "serialize" | "generic_plan" if on => {
-                return Err(Error::not_supported(format!("EXPLAIN option {}", option.name.to_uppercase())));
-            }
-            "wal" | "memory" | "serialize" | "generic_plan" => {}
-            other => {
-                return Err(error!(SYNTAX_ERROR, "unrecognized EXPLAIN option \"{other}\"")
-                    .at_location(option.location));
-            }
-        }
-    }
-    if wal && !options.analyze {
-        return Err(error!(INVALID_PARAMETER_VALUE, "EXPLAIN option WAL requires ANALYZE"));
-    }
-    if wal {
-        return Err(Error::not_supported("EXPLAIN option WAL"));
-    }
-    if timing == Some(true) && !options.analyze {
-        return Err(error!(INVALID_PARAMETER_VALUE, "EXPLAIN option TIMING requires ANALYZE"));
-    }
-    options.timing = timing.unwrap_or(options.analyze);
-    options.summary = summary.unwrap_or(options.analyze);
-    options.buffers = buffers.unwrap_or(options.analyze);
-    Ok(options)
-}
-
-/// The text format is the only one built.
-fn explain_format(option: &DefElem) -> Result<()> {
-    match &option.arg {
-        Some(DefArg::String(word)) => match word.as_str() {
-            "text" => Ok(()),
-            "xml" | "json" | "yaml" => Err(Error::not_supported(format!("EXPLAIN format {word}"))),
-            other => Err(error!(
-                INVALID_PARAMETER_VALUE,
-                "unrecognized value for EXPLAIN option \"format\": \"{other}\""
-            )
-            .at_location(option.location)),
-        },
-        _ => Err(error!(SYNTAX_ERROR, "format requires a parameter")),
-    }
 }
 
 pub(super) fn text_column(name: &str) -> ResultColumn {

@@ -27,19 +27,21 @@ impl Session {
         if !statement::is_query(&create.query) {
             return Err(Error::not_supported("CREATE TABLE AS EXECUTE"));
         }
-        if self.with_command(|context| table_of_query::exists(context, create))? {
-            return Ok(Ran::Complete(TAG.to_owned()));
-        }
         let query = Arc::new(RawStatement {
             statement: create.query.clone(),
             location: raw.location,
             length: raw.length,
         });
-        let view = self.view();
-        let facts = self.facts(&view);
-        let Prepared::Query(query) = statement::prepare(&facts, &query, Parameters::none())?.0 else {
+        let prepared = {
+            let view = self.view();
+            statement::prepare(&self.facts(&view), &query, Parameters::none())?.0
+        };
+        let Prepared::Query(query) = prepared else {
             return Err(Error::internal("CREATE TABLE AS of what is no query"));
         };
+        if self.with_command(|context| table_of_query::exists(context, create))? {
+            return Ok(Ran::Complete(TAG.to_owned()));
+        }
         let columns = query
             .result_columns()
             .map(|target| QueryColumn {
@@ -49,7 +51,8 @@ impl Session {
                 collation: target.expr.collation(),
             })
             .collect::<Vec<_>>();
-        let plan = statement::plan(&facts, query, &[])?;
+        let view = self.view();
+        let plan = statement::plan(&self.facts(&view), query, &[])?;
         let table = self.with_command(|context| table_of_query::create(context, &create.into, &columns))?;
         if create.into.skip_data {
             return Ok(Ran::Complete(TAG.to_owned()));

@@ -27,15 +27,6 @@ impl<'a> Parser<'a> {
         (parser, lexed.notices)
     }
 
-    /// Where the parser is, to come back to.
-    pub fn place(&self) -> usize {
-        self.position
-    }
-
-    pub fn return_to(&mut self, place: usize) {
-        self.position = place;
-    }
-
     // Looking ahead.
 
     /// The token `offset` tokens on; `EOF` at and behind the end.

@@ -29,16 +29,10 @@ impl Parser<'_> {
             | K::Local
             | K::Global
             | K::Unlogged
+            | K::Materialized
             | K::Sequence
             | K::View
             | K::Recursive => self.create_temporary(false),
-            K::Materialized => {
-                self.advance();
-                self.expect(K::View)?;
-                let if_not_exists = self.if_not_exists()?;
-                let relation = self.qualified_name()?;
-                self.create_table_as(relation, if_not_exists, true)
-            }
             K::Index => {
                 self.advance();
                 self.create_index(false)
@@ -71,29 +65,32 @@ impl Parser<'_> {
         }
     }
 
-    /// What may be temporary: tables, sequences, views.
-    fn create_temporary(&mut self, replace: bool) -> Result<Statement> {
+    /// `OptTemp`, and UNLOGGED.
+    pub fn persistence(&mut self) -> Result<Persistence> {
+        if self.is_any(&[K::Local, K::Global]) {
+            self.advance();
+            if !self.is_any(&[K::Temp, K::Temporary]) {
+                return Err(self.syntax_error());
+            }
+        }
         let persistence = match self.keyword() {
             Some(K::Temp | K::Temporary) => Persistence::Temporary,
-            Some(K::Local | K::Global) => {
-                self.advance();
-                if !self.is_any(&[K::Temp, K::Temporary]) {
-                    return Err(self.syntax_error());
-                }
-                Persistence::Temporary
-            }
             Some(K::Unlogged) => Persistence::Unlogged,
-            _ => Persistence::Permanent,
+            _ => return Ok(Persistence::Permanent),
         };
-        if persistence != Persistence::Permanent {
-            self.advance();
-        }
+        self.advance();
+        Ok(persistence)
+    }
+
+    /// What may be temporary: tables, sequences, views.
+    fn create_temporary(&mut self, replace: bool) -> Result<Statement> {
+        let persistence = self.persistence()?;
         match self.keyword() {
             Some(K::Table) if !replace => {
                 self.advance();
                 self.create_table(persistence)
             }
-            Some(K::Materialized) if persistence == Persistence::Unlogged => {
+            Some(K::Materialized) if persistence != Persistence::Temporary => {
                 self.advance();
                 self.expect(K::View)?;
                 let if_not_exists = self.if_not_exists()?;

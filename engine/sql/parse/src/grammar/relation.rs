@@ -130,32 +130,16 @@ impl Parser<'_> {
         Ok(Statement::CreateTableAs(Box::new(stmt)))
     }
 
-    /// CREATE TABLE AS behind EXPLAIN.
+    /// CREATE TABLE AS and CREATE MATERIALIZED VIEW: all of CREATE that EXPLAIN takes.
     pub fn create_as_for_explain(&mut self) -> Result<Statement> {
-        let at = self.syntax_error();
-        let start = self.place();
-        match self.create()? {
-            statement @ Statement::CreateTableAs(_) => Ok(statement),
-            Statement::Create(_) => {
-                // Columns of a query's table have names only.
-                self.return_to(start);
-                while !self.accept(K::Table) {
-                    self.advance();
-                }
-                self.if_not_exists()?;
-                self.qualified_name()?;
-                if self.at(&Token::LParen) {
-                    self.advance();
-                    self.col_id()?;
-                    while self.at(&Token::Comma) {
-                        self.advance();
-                        self.col_id()?;
-                    }
-                }
-                Err(self.syntax_error())
-            }
-            _ => Err(at),
-        }
+        self.expect(K::Create)?;
+        let persistence = self.persistence()?;
+        let materialized = persistence != Persistence::Temporary && self.accept(K::Materialized);
+        self.expect(if materialized { K::View } else { K::Table })?;
+        let if_not_exists = self.if_not_exists()?;
+        let mut relation = self.qualified_name()?;
+        relation.persistence = persistence;
+        self.create_table_as(relation, if_not_exists, materialized)
     }
 
     fn typed_table_elements(&mut self) -> Result<Vec<TableElement>> {
