@@ -101,6 +101,8 @@ class Tester:
             return False
         if CANCELED in (expected[1], found[1]):
             self.slow += 1
+            if expected[1] != CANCELED:
+                print(f"-- too slow here: fuzz_queries.py --seed {seed} --count 1\n{'; '.join([*settings, statement])};\n", flush=True)
             return False
         self.failures += 1
         print(f"-- FAILED: fuzz_queries.py --seed {seed} --count 1")
