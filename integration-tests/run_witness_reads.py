@@ -11,9 +11,11 @@ Left out is what PostgreSQL keeps as pg_node_tree: defaults, views, expressions,
 one); Kokkiri's trees have another text.
 """
 
+import hashlib
 import os
 import re
 import shutil
+import struct
 import subprocess
 import sys
 
@@ -59,6 +61,14 @@ insert into duplicates select i % 5, 'v' || i from generate_series(1, 5000) i;
 create index duplicates_k on duplicates (k);
 delete from duplicates where k = 3;
 vacuum (freeze) duplicates;
+create table packed (id int primary key, by_lz4 text compression lz4, by_pglz text compression pglz, apart text storage external, here text storage main compression lz4);
+insert into packed select i, repeat('lz4 ' || i || ' ', 5000 * (i % 20)), repeat('pglz ' || i || ' ', 5000 * (i % 20)), repeat('apart ' || i, 400), repeat('main ' || i, 900) from generate_series(1, 60) i;
+insert into packed select id + 100, by_pglz, by_lz4, by_lz4, apart from packed where id % 3 = 0;
+set default_toast_compression = 'lz4';
+insert into packed select 1000 + i, string_agg(md5((i * 1000 + j)::text), ''), string_agg(md5((i * 1000 + j)::text), ''), 'x', 'y' from generate_series(1, 5) i, generate_series(1, 200) j group by i;
+reset default_toast_compression;
+update packed set apart = by_lz4 where id % 7 = 0;
+delete from packed where id % 11 = 0;
 create schema other;
 create table other.altered (id int primary key, gone int, kept text);
 insert into other.altered select i, i, 'row ' || i from generate_series(1, 100) i;
@@ -80,6 +90,12 @@ analyze;
 
 # Columns whose text differs between the two servers by design, or tells of one moment.
 CATALOG_COLUMNS_LEFT_OUT = {"pg_node_tree", "anyarray"}
+
+
+# How values are stored, asked of both servers; a PostgreSQL without lz4 can answer it, too.
+STORED = """
+select id, pg_column_compression(by_lz4), pg_column_size(by_lz4), pg_column_toast_chunk_id(by_lz4), pg_column_compression(by_pglz), pg_column_size(by_pglz),
+  pg_column_compression(apart), pg_column_size(apart), pg_column_compression(here), pg_column_size(here) from packed order by id"""
 
 
 class Checks:
@@ -172,6 +188,34 @@ def look_at_files(server, check):
     check("pg_waldump of the last checkpoint", None if "CHECKPOINT_SHUTDOWN" in done.stdout else done.stdout[-600:])
 
 
+def without_lz4(server, columns):
+    """What the server can read: one that was built without lz4 can't read the values that it compressed."""
+    done = server.psql("-Atq", "-c", "select length(by_lz4) from packed where pg_column_compression(by_lz4) = 'lz4' limit 1", check=False)
+    if "lz4 not supported" not in done:
+        return columns
+    return {name: rest for name, rest in columns.items() if name != "public.packed"}
+
+
+def unpacked_chunks(server, check, expected):
+    """The program lz4 must unpack what the TOAST table of a server holds; `expected` is id and md5 of the values."""
+    if not shutil.which("lz4"):
+        print("witness reads: the program lz4 is not installed, so it has not unpacked chunks")
+        return
+    values = server.query("select id, pg_column_toast_chunk_id(by_lz4) from packed where pg_column_compression(by_lz4) = 'lz4' and pg_column_toast_chunk_id(by_lz4) is not null order by id")
+    toast = server.query("select reltoastrelid::regclass from pg_class where oid = 'packed'::regclass").strip()
+    found = []
+    for line in values.splitlines():
+        number, value = line.split("|")
+        stored = bytes.fromhex("".join(server.query(f"select encode(chunk_data, 'hex') from {toast} where chunk_id = {value} order by chunk_seq").split()))
+        # A block, behind size and method, in the frame of the legacy format.
+        framed = struct.pack("<II", 0x184C2102, len(stored) - 4) + stored[4:]
+        done = subprocess.run(["lz4", "-d", "-c"], input=framed, capture_output=True)
+        found.append(f"{number}|{hashlib.md5(done.stdout).hexdigest()}")
+    check(f"lz4 unpacks some chunks of {server.name}", None if found else "there are none")
+    known = dict(line.split("|") for line in expected.splitlines())
+    check.same(f"lz4 unpacks chunks of {server.name}", "\n".join(found), "\n".join(f"{line.split('|')[0]}|{known[line.split('|')[0]]}" for line in found))
+
+
 def look_at_sizes(server, check):
     done = server.psql("-Atq", "-c", "select sum(pg_relation_size(oid, 'main')) > 0 from pg_class where relkind in ('r', 'i', 't')", check=False)
     check(f"{server.name} relation sizes", None if done.strip() == "t" else done)
@@ -244,26 +288,37 @@ def main():
         columns = tables(ours)
         before = contents(ours, columns)
         by_indexes(ours, check)
+        stored = ours.query(STORED)
+        check("some values are compressed by lz4", None if "lz4" in stored else stored[:500])
+        packed = ours.query("select id, md5(by_lz4) from packed where by_lz4 is not null order by id")
         ours.kill_all()
-        with_copy(PostgreSQL, ours, check, servers, lambda server: compare(check, "PostgreSQL replays and reads", before, server, columns))
+
+        def read(theirs):
+            compare(check, "PostgreSQL replays and reads", before, theirs, without_lz4(theirs, columns))
+            check.same("PostgreSQL replays and sees stored", theirs.query(STORED), stored)
+            unpacked_chunks(theirs, check, packed)
+
+        with_copy(PostgreSQL, ours, check, servers, read)
         ours.start()
         compare(check, "Kokkiri replays and reads", before, ours, columns)
         ours.stop()
         look_at_files(ours, check)
 
         def change(theirs):
-            compare(check, "PostgreSQL reads", before, theirs, columns)
+            compare(check, "PostgreSQL reads", before, theirs, without_lz4(theirs, columns))
+            check.same("PostgreSQL sees stored", theirs.query(STORED), stored)
             by_indexes(theirs, check)
             look_at_sizes(theirs, check)
             done = theirs.psql("-q", "-v", "ON_ERROR_STOP=1", stdin=CHANGES, check=False)
             check("PostgreSQL changes", done.strip())
-            after_columns = tables(theirs)
+            after_columns = without_lz4(theirs, tables(theirs))
             after = contents(theirs, after_columns)
             theirs.kill_all()
 
             def read_again(how):
                 def read(back):
                     compare(check, how, after, back, after_columns)
+                    check.same(f"{how}, packed", back.query("select id, md5(by_lz4) from packed where by_lz4 is not null order by id"), packed)
                     by_indexes(back, check)
                 return read
 

@@ -281,7 +281,7 @@ impl Session {
             self.follow_roles()?;
             self.io = IoSettings::from_settings(&self.settings, now)?;
             self.io_generation = self.settings.generation();
-            self.block.set_lock_timeouts(&self.settings);
+            self.block.publish_settings(&self.settings);
             self.fault = None;
             self.fault = self.settings.debug_panic_at().map(|point| fault::arm(self.backend().pid, &point));
         }

@@ -21,6 +21,7 @@ mod session;
 mod signature;
 mod size;
 mod statistics;
+mod storage;
 mod transactions;
 mod visibility;
 
@@ -41,6 +42,7 @@ pub(crate) const FILES: &[&[&[Builtin]]] = &[
     signature::LIST,
     size::LIST,
     statistics::LIST,
+    storage::LIST,
     text_form::LIST,
     transactions::LIST,
     type_name::LIST,

@@ -159,13 +159,15 @@ impl Block {
         if !plain {
             transaction_mode::show(&transaction, settings).expect("the settings that show modes take them");
         }
-        self.set_lock_timeouts(settings);
+        self.publish_settings(settings);
         self.backend.status().transaction_start = Some(transaction.start_time());
         transaction
     }
 
-    /// Takes over what the settings say of waiting for locks.
-    pub fn set_lock_timeouts(&self, settings: &Settings) {
+    /// Hands down the settings that lower layers go by.
+    pub fn publish_settings(&self, settings: &Settings) {
+        let compression = settings.get(parameters::DEFAULT_TOAST_COMPRESSION);
+        self.backend.set_toast_compression(if compression == "lz4" { b'l' } else { b'p' });
         self.cluster.locks.set_timeouts(
             self.backend.number,
             settings.get(parameters::DEADLOCK_TIMEOUT) as u64,

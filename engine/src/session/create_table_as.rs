@@ -1,18 +1,19 @@
 //! CREATE TABLE AS and SELECT INTO: a table of what a query returns.
 //!
-//! Realises: createas.c. The query is planned before the table exists, so that it can't see it; its rows
-//! reach the table as those of a COPY do.
+//! Realises: createas.c. The query is planned before the table exists, so that it can't see it. The table
+//! has neither indexes nor constraints yet; values keep how they are compressed.
 
 use std::sync::Arc;
 
-use kokkiri_access::heap::InsertOptions;
+use kokkiri_access::heap::{BulkInsert, Heap, InsertOptions};
+use kokkiri_access::tuple::form::FormValue;
 use kokkiri_analyze::Parameters;
 use kokkiri_command::table_of_query::{self, QueryColumn};
-use kokkiri_execute::copy::CopyTarget;
 use kokkiri_execute::execution::Execution;
 use kokkiri_parse::tree::{CreateTableAsStmt, RawStatement, Statement};
+use kokkiri_plan::planner::{PlanOptions, compressed_name};
 use kokkiri_primitives::{Error, Oid, Result};
-use kokkiri_types::{BATCH_ROWS, Value};
+use kokkiri_types::BATCH_ROWS;
 
 use super::Session;
 use super::run::Ran;
@@ -52,7 +53,8 @@ impl Session {
             })
             .collect::<Vec<_>>();
         let view = self.view();
-        let plan = statement::plan(&self.facts(&view), query, &[])?;
+        let options = PlanOptions { keeps_compression: true, ..PlanOptions::default() };
+        let plan = statement::plan_with(&self.facts(&view), query, options)?;
         let table = self.with_command(|context| table_of_query::create(context, &create.into, &columns))?;
         if create.into.skip_data {
             return Ok(Ran::Complete(TAG.to_owned()));
@@ -70,22 +72,34 @@ impl Session {
     ) -> Result<u64> {
         let view = self.view();
         let facts = self.facts(&view);
-        let all: Vec<usize> = (0..columns).collect();
-        let mut target = CopyTarget::new(&facts, &self.instance.cluster.buffers, table, &all, &[], None)?;
+        let compressed: Vec<Option<usize>> = (1..=columns)
+            .map(|column| {
+                let name = compressed_name(column as i16);
+                let mut targets = plan.plan.target_list.iter();
+                targets.position(|target| target.resjunk && target.resname.as_deref() == Some(&name))
+            })
+            .collect();
+        let entry = view.expect_relation(table)?;
+        let heap = Heap::new(&entry.relation, self.block.transaction());
+        let mut bulk = BulkInsert::new(&self.instance.cluster.buffers);
         let mut execution = Execution::new(plan, &facts)?;
         let snapshot = self.block.transaction().snapshot();
         let environment = self.environment(&snapshot, &[]);
         let mut count = 0;
         while let Some(batch) = execution.next(&environment, BATCH_ROWS)? {
-            let rows: Vec<Vec<Value>> = batch
-                .selection
-                .iter()
-                .map(|row| batch.columns[..columns].iter().map(|column| column.get(row).to_value()).collect())
-                .collect();
+            let value = |row: usize, column: usize| {
+                let stored = compressed[column].map(|at| batch.columns[at].get(row));
+                match stored.filter(|stored| !stored.is_null()) {
+                    Some(stored) => FormValue::Stored(stored.bytes().into()),
+                    None => FormValue::Value(batch.columns[column].get(row)),
+                }
+            };
+            let rows: Vec<usize> = batch.selection.iter().collect();
+            let formed = rows.iter().map(|row| (0..columns).map(|column| value(*row, column)).collect());
+            heap.multi_insert_formed(formed, InsertOptions::default(), Some(&mut bulk))?;
             count += rows.len() as u64;
-            target.insert(&environment, &rows, InsertOptions::default()).map_err(|(error, _)| error)?;
         }
-        target.finish(&environment)?;
+        bulk.release();
         Ok(count)
     }
 }

@@ -50,8 +50,15 @@ pub fn prepare(
 
 /// Plans an analyzed query for these parameter values.
 pub fn plan(facts: &ViewFacts<'_>, query: Box<Query>, parameters: &[Value]) -> Result<Arc<PlannedStatement>> {
+    plan_with(facts, query, PlanOptions { bound: parameters, ..PlanOptions::default() })
+}
+
+pub fn plan_with(
+    facts: &ViewFacts<'_>,
+    query: Box<Query>,
+    options: PlanOptions<'_>,
+) -> Result<Arc<PlannedStatement>> {
     permission::check(facts.view, &query)?;
-    let options = PlanOptions { bound: parameters, is_cursor: false };
     Ok(Arc::new(kokkiri_plan::planner::plan(facts, facts.view.settings, query, options)?))
 }
 

@@ -46,6 +46,8 @@ pub fn physical_type(oid: Oid, length: i16, by_value: bool) -> PhysicalType {
         (16, ..) => PhysicalType::Bool,
         (19, ..) => PhysicalType::Name,
         (27, ..) => PhysicalType::Tid,
+        // A pointer in PostgreSQL: here the bytes that it would lead to.
+        (2281, ..) => PhysicalType::Varlena,
         (700, ..) => PhysicalType::Float32,
         (701, ..) => PhysicalType::Float64,
         (_, 1, true) => PhysicalType::Char,

@@ -340,8 +340,7 @@ fn compress(attribute: &Attribute, payload: &[u8]) -> Option<Vec<u8>> {
     if !compressible || attribute.physical != PhysicalType::Varlena {
         return None;
     }
-    let method = if attribute.compression == b'l' { CompressionMethod::Lz4 } else { CompressionMethod::Pglz };
-    compression::compress(method, payload)
+    compression::compress(CompressionMethod::of_attribute(attribute.compression), payload)
 }
 
 fn payload(stored: &[u8]) -> Result<Cow<'_, [u8]>> {

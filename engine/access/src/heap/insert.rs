@@ -52,8 +52,12 @@ impl BulkInsert {
 impl Heap<'_> {
     /// Inserts a row of one value per attribute, nulls for dropped ones.
     pub fn insert(&self, row: &[ValueRef<'_>], options: InsertOptions) -> Result<ItemPointer> {
-        let values: Vec<_> = row.iter().map(|value| FormValue::Value(*value)).collect();
-        let tuple = self.form_for_storage(values, None)?;
+        self.insert_formed(row.iter().map(|value| FormValue::Value(*value)).collect(), options)
+    }
+
+    /// As [`Heap::insert`], of values some of which are as another table has them compressed.
+    pub fn insert_formed(&self, row: Vec<FormValue<'_>>, options: InsertOptions) -> Result<ItemPointer> {
+        let tuple = self.form_for_storage(row, None)?;
         self.insert_tuple(tuple, options, None)
     }
 
@@ -62,17 +66,27 @@ impl Heap<'_> {
         &self,
         rows: &[&[ValueRef<'_>]],
         options: InsertOptions,
+        bulk: Option<&mut BulkInsert>,
+    ) -> Result<Vec<ItemPointer>> {
+        let rows = rows.iter().map(|row| row.iter().map(|value| FormValue::Value(*value)).collect());
+        self.multi_insert_formed(rows, options, bulk)
+    }
+
+    /// As [`Heap::multi_insert`], of values some of which are as another table has them compressed.
+    pub fn multi_insert_formed<'v>(
+        &self,
+        rows: impl ExactSizeIterator<Item = Vec<FormValue<'v>>>,
+        options: InsertOptions,
         mut bulk: Option<&mut BulkInsert>,
     ) -> Result<Vec<ItemPointer>> {
         let mut tuples = Vec::with_capacity(rows.len());
         let (xid, cid) = (self.transaction.current_xid()?, self.transaction.use_command_id());
         for row in rows {
-            let values = row.iter().map(|value| FormValue::Value(*value)).collect();
-            let mut tuple = self.form_for_storage(values, None)?;
+            let mut tuple = self.form_for_storage(row, None)?;
             stamp(&mut tuple, xid, cid, options)?;
             tuples.push(tuple);
         }
-        let mut tids = Vec::with_capacity(rows.len());
+        let mut tids = Vec::with_capacity(tuples.len());
         while tids.len() < tuples.len() {
             self.fill_page(&tuples[tids.len()..], xid, options, bulk.as_deref_mut(), &mut tids)?;
         }

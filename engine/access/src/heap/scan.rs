@@ -21,7 +21,7 @@ use super::visibility::{
     Hints, Judge, VacuumState, satisfies_dirty, satisfies_mvcc, satisfies_toast, satisfies_vacuum,
 };
 use crate::toast;
-use crate::tuple::deform::{Deferred, Deformer, HeaderField};
+use crate::tuple::deform::{Deferred, Deformer, TupleField};
 use crate::tuple::header::{Infomask, TupleHeader};
 
 impl Heap<'_> {
@@ -123,8 +123,8 @@ impl Iterator for BlockRange {
 pub struct ScanOptions {
     /// Attributes wanted (0-based), in order of the output columns.
     pub columns: Vec<usize>,
-    /// Fields of the tuples' headers, each with its place behind these columns.
-    pub header: Vec<(HeaderField, usize)>,
+    /// What else is wanted of the tuples, each with its place behind these columns.
+    pub fields: Vec<(TupleField, usize)>,
     /// Output columns that only [`Scan::complete`] fills, for the rows that are still selected then.
     pub late: Vec<usize>,
     /// Blocks to read, first and one past the last; all by default.
@@ -176,7 +176,7 @@ impl Scan {
         let desc = &relation.tuple_desc;
         Ok(Self {
             types: options.columns.iter().map(|attribute| desc[*attribute].physical).collect(),
-            deformer: Deformer::of(desc.clone(), early).with_header(&options.header),
+            deformer: Deformer::of(desc.clone(), early).with_fields(&options.fields),
             late: (!late.is_empty()).then(|| Late {
                 columns: options.late.clone(),
                 deformer: Deformer::of(desc.clone(), late),
@@ -337,9 +337,9 @@ impl TupleFetch {
         }
     }
 
-    /// Fields of the tuples' headers are wanted behind the columns.
-    pub fn with_header(mut self, header: &[(HeaderField, usize)]) -> Self {
-        self.deformer = self.deformer.with_header(header);
+    /// Fields of the tuples are wanted behind the columns.
+    pub fn with_fields(mut self, fields: &[(TupleField, usize)]) -> Self {
+        self.deformer = self.deformer.with_fields(fields);
         self
     }
 

@@ -35,6 +35,21 @@ pub enum NewValue<'a> {
     /// It keeps its stored value; a value out of line stays where it is.
     Unchanged,
     Set(ValueRef<'a>),
+    /// The value of another column, which has it compressed.
+    Copy {
+        value: ValueRef<'a>,
+        compressed: &'a [u8],
+    },
+}
+
+impl<'a> NewValue<'a> {
+    /// The value, if it is a new one.
+    fn value(&self) -> Option<ValueRef<'a>> {
+        match self {
+            NewValue::Unchanged => None,
+            NewValue::Set(value) | NewValue::Copy { value, .. } => Some(*value),
+        }
+    }
 }
 
 /// A row that was updated.
@@ -157,13 +172,13 @@ impl Heap<'_> {
         let desc = &self.relation.tuple_desc;
         let mut changed = Vec::with_capacity(new.len());
         for (index, value) in new.iter().enumerate() {
-            changed.push(match (value, stored.get(index)) {
-                (NewValue::Unchanged, _) => false,
-                (NewValue::Set(value), Some(old)) => !same_value(&desc[index], *old, *value)?,
-                (NewValue::Set(value), None) => {
+            changed.push(match (value.value(), stored.get(index)) {
+                (None, _) => false,
+                (Some(value), Some(old)) => !same_value(&desc[index], *old, value)?,
+                (Some(value), None) => {
                     let missing =
                         desc[index].missing.as_ref().map_or(ValueRef::Null, |missing| missing.as_ref());
-                    *value != missing
+                    value != missing
                 }
             });
         }
@@ -176,6 +191,7 @@ impl Heap<'_> {
             .enumerate()
             .map(|(index, value)| match (value, stored.get(index)) {
                 (NewValue::Set(value), _) => FormValue::Value(*value),
+                (NewValue::Copy { compressed, .. }, _) => FormValue::Stored((*compressed).into()),
                 (NewValue::Unchanged, Some(None)) => FormValue::NULL,
                 (NewValue::Unchanged, Some(Some(bytes))) => stored_value(&desc[index], bytes),
                 (NewValue::Unchanged, None) => FormValue::Value(

@@ -1,8 +1,27 @@
 //! The two compression methods of stored values.
 
-use kokkiri_primitives::{Error, Result, pglz};
+use kokkiri_primitives::{Error, Result, activity, pglz};
 
 use crate::tuple::varlena::{COMPRESSED_HEADER_SIZE, CompressionMethod, compressed_header};
+
+impl CompressionMethod {
+    /// The method that `pg_attribute.attcompression` names, or the one of `default_toast_compression`.
+    pub fn of_attribute(code: u8) -> Self {
+        let code = match code {
+            0 => activity::with_current(|backend| backend.map_or(0, |backend| backend.toast_compression())),
+            named => named,
+        };
+        if code == b'l' { Self::Lz4 } else { Self::Pglz }
+    }
+
+    /// Its name in SQL.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Pglz => "pglz",
+            Self::Lz4 => "lz4",
+        }
+    }
+}
 
 /// Compresses a payload into the stored form of an inline compressed value. `None` if that would not
 /// save space.

@@ -139,7 +139,7 @@ impl Shrinker<'_, '_> {
     }
 
     fn compress(&mut self, index: usize) {
-        let method = compression_of(self.heap, index);
+        let method = CompressionMethod::of_attribute(self.heap.relation.tuple_desc[index].compression);
         let packed = match &self.values[index] {
             FormValue::Value(ValueRef::Bytes(payload)) => compression::compress(method, payload),
             FormValue::Stored(stored) => match Varlena::decode(stored) {
@@ -175,14 +175,6 @@ fn is_external(value: &FormValue<'_>) -> bool {
 
 fn is_compressed(value: &FormValue<'_>) -> bool {
     matches!(value, FormValue::Stored(stored) if stored.first().is_some_and(|first| first & 3 == 2))
-}
-
-/// The column's compression method, or the one that `default_toast_compression` names.
-fn compression_of(heap: &Heap<'_>, index: usize) -> CompressionMethod {
-    match heap.relation.tuple_desc[index].compression {
-        b'l' => CompressionMethod::Lz4,
-        _ => CompressionMethod::Pglz,
-    }
 }
 
 fn toast_relation<'a>(heap: &Heap<'a>) -> Result<(&'a Relation, &'a Arc<IndexDescriptor>)> {
@@ -302,6 +294,19 @@ fn fetch_bytes(heap: &Heap<'_>, pointer: &ToastPointer, start: usize, length: us
     Ok(bytes)
 }
 
+/// A value out of line as it would be in the row, compressed if it is: `detoast_external_attr`.
+pub fn fetch_inline(heap: &Heap<'_>, pointer: &ToastPointer) -> Result<Vec<u8>> {
+    let bytes = fetch_bytes(heap, pointer, 0, pointer.external_size as usize)?;
+    Ok(match pointer.method {
+        None => varlena::with_long_header(&bytes),
+        Some(method) => {
+            let data = bytes.get(COMPRESSION_INFO_SIZE..).unwrap_or_default();
+            let raw_size = (pointer.raw_size as usize).saturating_sub(LONG_HEADER_SIZE);
+            [&varlena::compressed_header(method, raw_size, data.len())[..], data].concat()
+        }
+    })
+}
+
 /// The payload of a value out of line.
 pub fn fetch(heap: &Heap<'_>, pointer: &ToastPointer) -> Result<Vec<u8>> {
     let bytes = fetch_bytes(heap, pointer, 0, pointer.external_size as usize)?;
@@ -332,8 +337,9 @@ pub fn fetch_slice(heap: &Heap<'_>, pointer: &ToastPointer, start: usize, length
 /// Fetches what deforming has left out.
 pub fn fetch_deferred(heap: &Heap<'_>, deferred: &[Deferred], columns: &mut [Column]) -> Result<()> {
     for value in deferred {
-        let payload = fetch(heap, &value.pointer)?;
-        columns[value.column].bytes_mut().set(value.row, &payload);
+        let bytes =
+            if value.compressed { fetch_inline(heap, &value.pointer)? } else { fetch(heap, &value.pointer)? };
+        columns[value.column].bytes_mut().set(value.row, &bytes);
     }
     Ok(())
 }
@@ -357,7 +363,7 @@ pub fn delete_values(heap: &Heap<'_>, tuple: &[u8]) -> Result<()> {
 /// Deletes the values out of line that an update has replaced.
 pub fn delete_replaced(heap: &Heap<'_>, old: &[Option<&[u8]>], new: &[NewValue<'_>]) -> Result<()> {
     for ((attribute, stored), new) in heap.relation.tuple_desc.iter().zip(old).zip(new) {
-        let replaced = matches!(new, NewValue::Set(_));
+        let replaced = !matches!(new, NewValue::Unchanged);
         if let Some(stored) = stored.filter(|stored| replaced && is_pointer(attribute, stored)) {
             delete(heap, stored)?;
         }

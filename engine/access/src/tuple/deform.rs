@@ -19,25 +19,30 @@ pub struct Deferred {
     pub column: usize,
     pub row: usize,
     pub pointer: ToastPointer,
+    /// The value as it was compressed is wanted, and not its payload.
+    pub compressed: bool,
 }
 
-/// A field of a tuple's header that a system column shows.
+/// What a tuple has besides the values of its columns.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum HeaderField {
+pub enum TupleField {
     Xmin,
     Xmax,
     /// `cmin` and `cmax` both: the tuple has one field for them.
     Command,
+    /// The bytes that an attribute of variable length (0-based) has in the tuple, header included: plain,
+    /// compressed, or a toast pointer.
+    Stored(usize),
+    /// The same of a compressed value, which comes inline if it is out of line. Null for any other.
+    Compressed(usize),
 }
 
-impl HeaderField {
-    fn of(self, tuple: &[u8]) -> Result<u32> {
-        let header = TupleHeader::read(tuple)?;
-        Ok(match self {
-            HeaderField::Xmin => header.xmin.0,
-            HeaderField::Xmax => header.xmax.0,
-            HeaderField::Command => header.cid.0,
-        })
+impl TupleField {
+    pub fn physical(self) -> PhysicalType {
+        match self {
+            TupleField::Xmin | TupleField::Xmax | TupleField::Command => PhysicalType::Int32,
+            TupleField::Stored(_) | TupleField::Compressed(_) => PhysicalType::Varlena,
+        }
     }
 }
 
@@ -49,8 +54,8 @@ pub struct Deformer {
     wanted: Vec<(usize, usize)>,
     /// How many of `wanted` stand at fixed offsets.
     fixed: usize,
-    /// Fields of the header, each with its output column.
-    header: Vec<(HeaderField, usize)>,
+    /// What else is wanted of a tuple, each with its output column.
+    fields: Vec<(TupleField, usize)>,
 }
 
 impl Deformer {
@@ -64,12 +69,12 @@ impl Deformer {
         wanted.sort_unstable();
         let fixed_limit = desc.fixed_offsets().len();
         let fixed = wanted.iter().take_while(|(attribute, _)| *attribute < fixed_limit).count();
-        Self { desc, wanted, fixed, header: Vec::new() }
+        Self { desc, wanted, fixed, fields: Vec::new() }
     }
 
-    /// Fields of the header are wanted, too, each in an output column of its own.
-    pub fn with_header(mut self, header: &[(HeaderField, usize)]) -> Self {
-        self.header = header.to_vec();
+    /// Fields of the tuple are wanted, too, each in an output column of its own.
+    pub fn with_fields(mut self, fields: &[(TupleField, usize)]) -> Self {
+        self.fields = fields.to_vec();
         self
     }
 
@@ -100,9 +105,10 @@ impl Deformer {
         columns: &mut [Column],
         deferred: &mut Vec<Deferred>,
     ) -> Result<()> {
-        for (field, column) in &self.header {
-            for tuple in tuples {
-                columns[*column].push_element(field.of(tuple)? as i32);
+        for (field, column) in &self.fields {
+            for (index, tuple) in tuples.iter().enumerate() {
+                let row = first_row + index;
+                self.append_field(*field, tuple, row, *column, &mut columns[*column], deferred)?;
             }
         }
         let mut fixed = self.fixed;
@@ -121,6 +127,46 @@ impl Deformer {
         if !walked.is_empty() {
             for (index, tuple) in tuples.iter().enumerate() {
                 self.append_walking(tuple, walked, first_row + index, columns, deferred)?;
+            }
+        }
+        Ok(())
+    }
+
+    fn append_field(
+        &self,
+        field: TupleField,
+        tuple: &[u8],
+        row: usize,
+        slot: usize,
+        column: &mut Column,
+        deferred: &mut Vec<Deferred>,
+    ) -> Result<()> {
+        let header = TupleHeader::read(tuple)?;
+        match field {
+            TupleField::Xmin => column.push_element(header.xmin.0 as i32),
+            TupleField::Xmax => column.push_element(header.xmax.0 as i32),
+            TupleField::Command => column.push_element(header.cid.0 as i32),
+            TupleField::Stored(attribute) => match Walk::new(&self.desc, tuple)?.attribute(attribute)? {
+                Place::Stored(stored) => column.push_bytes(stored),
+                Place::Null => column.push_null(),
+                Place::Missing => match &self.desc[attribute].missing {
+                    Some(value) => column.push_bytes(&varlena::with_long_header(value.as_ref().bytes())),
+                    None => column.push_null(),
+                },
+            },
+            TupleField::Compressed(attribute) => {
+                let Place::Stored(stored) = Walk::new(&self.desc, tuple)?.attribute(attribute)? else {
+                    column.push_null();
+                    return Ok(());
+                };
+                match Varlena::decode(stored)?.0 {
+                    Varlena::Compressed { .. } => column.push_bytes(stored),
+                    Varlena::External(pointer) if pointer.method.is_some() => {
+                        column.push_bytes(&[]);
+                        deferred.push(Deferred { column: slot, row, pointer, compressed: true });
+                    }
+                    Varlena::Plain(_) | Varlena::External(_) => column.push_null(),
+                }
             }
         }
         Ok(())
@@ -335,7 +381,7 @@ fn push_stored(
         }
         Varlena::External(pointer) => {
             column.push_bytes(&[]);
-            deferred.push(Deferred { column: slot, row, pointer });
+            deferred.push(Deferred { column: slot, row, pointer, compressed: false });
         }
     }
     Ok(())
@@ -462,6 +508,44 @@ mod tests {
         with_late_null[2] = ValueRef::Null;
         check(&types, &[&with_late_null, &row(b"x")], &[0, 1]);
         check(&types, &[&row(b"x"), &with_late_null], &[1, 2, 3]);
+    }
+
+    #[test]
+    fn stored_fields_are_the_bytes_of_the_tuple() {
+        use crate::tuple::varlena::CompressionMethod;
+        let packed = compression::compress(CompressionMethod::Lz4, &[b'z'; 500]).unwrap();
+        let pointer = ToastPointer {
+            raw_size: 9_004,
+            external_size: 300,
+            method: Some(CompressionMethod::Lz4),
+            value_id: Oid(16_400),
+            toast_relation: Oid(16_390),
+        };
+        let values = [
+            FormValue::Value(ValueRef::Bytes(b"abc")),
+            FormValue::Stored(packed.as_slice().into()),
+            FormValue::Stored(pointer.to_bytes().to_vec().into()),
+            FormValue::NULL,
+        ];
+        let desc = desc(&[25, 25, 25, 25]);
+        let tuple = form(&desc, &values).unwrap().bytes;
+        let columns = 0..4;
+        let fields: Vec<_> = columns
+            .clone()
+            .map(|at| (TupleField::Stored(at), at))
+            .chain(columns.map(|at| (TupleField::Compressed(at), 4 + at)))
+            .collect();
+        let deformer = Deformer::of(desc, Vec::new()).with_fields(&fields);
+        let mut columns: Vec<_> = fields.iter().map(|(field, _)| Column::new(field.physical())).collect();
+        let mut deferred = Vec::new();
+        deformer.append(&[&tuple], 0, &mut columns, &mut deferred).unwrap();
+        let got: Vec<_> = columns.iter().map(|column| column.get(0)).collect();
+        let short = [0x09, b'a', b'b', b'c'];
+        assert_eq!(got[..2], [ValueRef::Bytes(&short), ValueRef::Bytes(&packed)]);
+        assert_eq!(got[2..4], [ValueRef::Bytes(&pointer.to_bytes()), ValueRef::Null]);
+        assert_eq!(got[4..6], [ValueRef::Null, ValueRef::Bytes(&packed)]);
+        assert_eq!(got[7], ValueRef::Null);
+        assert_eq!(deferred, [Deferred { column: 6, row: 0, pointer, compressed: true }]);
     }
 
     #[test]

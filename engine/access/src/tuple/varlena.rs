@@ -170,6 +170,11 @@ pub fn long_header(payload_length: usize) -> [u8; 4] {
     (((payload_length + LONG_HEADER_SIZE) as u32) << 2).to_le_bytes()
 }
 
+/// A plain value with its full header.
+pub fn with_long_header(payload: &[u8]) -> Vec<u8> {
+    [&long_header(payload.len())[..], payload].concat()
+}
+
 /// Headers of an inline compressed value: `data_length` compressed bytes for `raw_size` bytes of payload.
 pub fn compressed_header(method: CompressionMethod, raw_size: usize, data_length: usize) -> [u8; 8] {
     let size = ((data_length + COMPRESSED_HEADER_SIZE) as u32) << 2 | 2;

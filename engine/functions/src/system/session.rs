@@ -37,7 +37,6 @@ pub(crate) const LIST: &[&[Builtin]] = list![
     pg_collation_for,
     pg_num_nulls,
     pg_num_nonnulls,
-    pg_column_size,
     pg_jit_available,
     pg_numa_available,
     pg_trigger_depth,
@@ -268,23 +267,6 @@ fn pg_num_nulls(context: &mut CallContext<'_>, arguments: &[ValueRef<'_>]) -> Re
 #[builtin(oid = 440, raw)]
 fn pg_num_nonnulls(context: &mut CallContext<'_>, arguments: &[ValueRef<'_>]) -> Result<Value> {
     Ok(Value::from(count_nulls(context, arguments)?.map(|(_, others)| others)))
-}
-
-/// Bytes that a value takes in a tuple: with its varlena header, without alignment. Values arrive
-/// decompressed, so this is their plain size.
-#[builtin(oid = 1269, raw, strict)]
-fn pg_column_size(context: &mut CallContext<'_>, arguments: &[ValueRef<'_>]) -> Result<Value> {
-    let type_oid = context.argument_types.first().copied().unwrap_or(oid::TEXT);
-    let length = match (need::catalog(context), type_info(type_oid)) {
-        (_, Some(info)) => info.length,
-        (Ok(view), None) => view.expect_type(type_oid)?.length,
-        (Err(error), None) => return Err(error),
-    };
-    Ok(Value::Int32(match (length, arguments[0]) {
-        (-2, ValueRef::Bytes(bytes)) => bytes.len() as i32 + 1,
-        (length, ValueRef::Bytes(bytes)) if length < 0 => bytes.len() as i32 + 4,
-        (length, _) => i32::from(length),
-    }))
 }
 
 #[builtin(oid = 315)]

@@ -3,7 +3,7 @@
 use std::cell::RefCell;
 use std::fmt;
 use std::marker::PhantomData;
-use std::sync::atomic::{AtomicBool, AtomicU32, AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU8, AtomicU32, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use crate::clock::TimestampTz;
@@ -129,6 +129,8 @@ pub struct Backend {
     pub memory: MemoryBudget,
     /// The session's max_stack_depth, kilobytes; zero for the server's.
     stack_kb: AtomicUsize,
+    /// The session's default_toast_compression, as pg_attribute.attcompression names methods.
+    toast_compression: AtomicU8,
     /// Zero until connected to a database.
     database: AtomicU32,
     role: AtomicU32,
@@ -152,6 +154,7 @@ impl Backend {
             usage: Usage::default(),
             memory: MemoryBudget::default(),
             stack_kb: AtomicUsize::new(0),
+            toast_compression: AtomicU8::new(b'p'),
             database: AtomicU32::new(0),
             role: AtomicU32::new(0),
             xid: AtomicU32::new(0),
@@ -181,6 +184,16 @@ impl Backend {
     /// Takes over the session's max_stack_depth, for when a thread serves it next.
     pub fn set_stack_depth(&self, kilobytes: usize) {
         self.stack_kb.store(kilobytes, Ordering::Relaxed);
+    }
+
+    /// The method that compresses values of columns that name none, as pg_attribute.attcompression has it.
+    pub fn toast_compression(&self) -> u8 {
+        self.toast_compression.load(Ordering::Relaxed)
+    }
+
+    /// Takes over the session's default_toast_compression.
+    pub fn set_toast_compression(&self, method: u8) {
+        self.toast_compression.store(method, Ordering::Relaxed);
     }
 
     /// Raises an interrupt and wakes the backend.

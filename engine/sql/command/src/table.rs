@@ -285,7 +285,7 @@ impl Definition {
             collation,
             not_null: false,
             storage: column.storage.as_deref().map(|word| storage(word, context, type_oid)).transpose()?,
-            compression: column.compression.as_deref().map_or(Ok(0), compression)?,
+            compression: compression(column.compression.as_deref(), context, type_oid)?,
             identity: 0,
             generated: 0,
             location: column.location,
@@ -535,9 +535,17 @@ pub fn storage(word: &str, context: &CommandContext<'_>, type_oid: Oid) -> Resul
     Ok(storage)
 }
 
-pub fn compression(word: &str) -> Result<u8> {
+/// `GetAttributeCompression`: what `pg_attribute.attcompression` says of a method; 0 for the default.
+pub fn compression(word: Option<&str>, context: &CommandContext<'_>, type_oid: Oid) -> Result<u8> {
+    let Some(word) = word.filter(|word| *word != "default") else { return Ok(0) };
+    if context.view.expect_type(type_oid)?.storage == AttributeStorage::Plain {
+        return Err(error!(
+            FEATURE_NOT_SUPPORTED,
+            "column data type {} does not support compression",
+            context.type_name(type_oid)
+        ));
+    }
     match word {
-        "default" => Ok(0),
         "pglz" => Ok(b'p'),
         "lz4" => Ok(b'l'),
         _ => Err(error!(INVALID_PARAMETER_VALUE, "invalid compression method \"{word}\"")),

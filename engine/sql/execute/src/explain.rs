@@ -166,6 +166,7 @@ impl<'a> Explainer<'a> {
                 .target_list
                 .iter()
                 .filter(|target| !matches!(plan.node, PlanNode::ModifyTable(_)) || !target.resjunk)
+                .filter(|target| !self.deparser.is_compressed_form(&target.expr, plan))
                 .map(|target| self.deparser.text(&target.expr))
                 .collect::<Result<Vec<_>>>()?;
             self.line(format!("Output: {}", texts.join(", ")));

@@ -43,6 +43,7 @@ mod set_operation;
 mod set_returning;
 mod setup;
 mod simplify;
+mod stored_form;
 mod sublink;
 mod tree;
 mod upper_paths;

@@ -426,6 +426,9 @@ pub struct ModifyTable {
     /// For INSERT and UPDATE: where each column of the table comes from in the input's target list (from
     /// one); `None` keeps the old value.
     pub new_columns: Vec<Option<usize>>,
+    /// Columns of the table (from zero) that the input also has as another table compressed them, with the
+    /// columns of the input's target list (from one) for that.
+    pub compressed_columns: Vec<(usize, usize)>,
     /// Column of the input's target list holding the ctid of the old row, from one.
     pub ctid_column: Option<usize>,
     pub returning: Vec<TargetEntry>,

@@ -11,6 +11,7 @@ use crate::lookup::{CatalogFacts, Lookup};
 use crate::plan::{ModifyTable, Plan, PlanNode, PlannedStatement};
 use crate::query::plan_query;
 use crate::root::Global;
+pub use crate::stored_form::compressed_name;
 
 /// How the plan is going to be used.
 #[derive(Clone, Copy, Debug, Default)]
@@ -19,6 +20,8 @@ pub struct PlanOptions<'a> {
     pub bound: &'a [Value],
     /// Rows are fetched through a cursor.
     pub is_cursor: bool,
+    /// Rows go into a table: it wants columns besides, by [`compressed_name`], for how values are compressed.
+    pub keeps_compression: bool,
 }
 
 /// Plans an analyzed and rewritten statement (`standard_planner`).
@@ -51,6 +54,7 @@ pub fn plan_with(
         parameter_count: 0,
         count_groups: false,
         relations: Vec::new(),
+        keeps_compression: options.keeps_compression,
     };
     let command_type = query.command_type;
     let planned = plan_query(&mut global, query, tuple_fraction)?;
@@ -111,6 +115,13 @@ fn modify_table(global: &mut Global<'_>, mut input: Plan, query: &Query) -> Resu
         target.resjunk
             && matches!(&target.expr, Expression::Var(var) if var.varno == relid && var.varattno == -1)
     });
+    let named = |name: &str| {
+        let mut targets = query.target_list.iter();
+        targets.position(|target| target.resjunk && target.resname.as_deref() == Some(name))
+    };
+    let compressed_columns = (0..new_columns.len())
+        .filter_map(|at| Some((at, named(&compressed_name(at as i16 + 1))? + 1)))
+        .collect();
     let exprs: Vec<Expression> = query.target_list.iter().map(|target| target.expr.clone()).collect();
     let returning: Vec<TargetEntry> = query
         .returning_list
@@ -138,6 +149,7 @@ fn modify_table(global: &mut Global<'_>, mut input: Plan, query: &Query) -> Resu
             relation,
             input,
             new_columns,
+            compressed_columns,
             ctid_column: ctid_column.map(|at| at + 1),
             returning,
             on_conflict: query.on_conflict.as_deref().cloned(),

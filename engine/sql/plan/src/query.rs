@@ -40,6 +40,7 @@ pub fn plan_query(
 ) -> Result<PlannedQuery> {
     stack::check_depth()?;
     let count_groups = std::mem::take(&mut global.count_groups);
+    let keeps_compression = std::mem::take(&mut global.keeps_compression);
     inline_ctes(&mut query)?;
     // GROUP BY () is one group of all rows.
     if query.grouping_sets == [GroupingSet::Empty] {
@@ -75,6 +76,7 @@ pub fn plan_query(
         min_max_source,
         first_relation: offset,
         count_groups,
+        keeps_compression,
         constant_quals: Vec::new(),
         has_having,
         total_table_pages: 0.0,
@@ -143,6 +145,7 @@ impl Root<'_, '_> {
         })?;
         self.tree = tree;
         self.preprocess_range_table()?;
+        self.use_stored_forms()?;
         self.split_having()?;
         self.remove_self_joins()
     }

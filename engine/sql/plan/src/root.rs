@@ -24,6 +24,8 @@ pub struct Global<'a> {
     /// The query level planned next is asked how many distinct rows it has.
     pub count_groups: bool,
     pub relations: Vec<Oid>,
+    /// The query level planned next goes into a table.
+    pub keeps_compression: bool,
 }
 
 /// A planned sublink, with what one run of it costs.
@@ -54,6 +56,8 @@ pub struct Root<'g, 'a> {
     pub first_relation: u32,
     /// [`Global::count_groups`], for this level.
     pub count_groups: bool,
+    /// [`Global::keeps_compression`], for this level.
+    pub keeps_compression: bool,
     /// Conditions on no relation at all.
     pub constant_quals: Vec<std::rc::Rc<crate::clause::Clause>>,
     pub total_table_pages: f64,

@@ -9,6 +9,7 @@ use std::rc::Rc;
 
 use kokkiri_analyze::tree::{Expression, Relids};
 use kokkiri_primitives::Result;
+use kokkiri_types::builtin::oid;
 
 use crate::clause::Clause;
 use crate::cost::{self, Cost, EvaluationCost, IndexScanInput, clamp_rows};
@@ -71,6 +72,10 @@ impl Root<'_, '_> {
 
     /// Average width of an expression's values, bytes.
     pub fn width_of(&self, expr: &Expression) -> Result<i32> {
+        // A stored form comes besides the value, whose width counts.
+        if expr.result_type() == oid::INTERNAL {
+            return Ok(0);
+        }
         if let Expression::Var(var) = expr
             && let Some(base) = self.base.get(&var.varno)
         {

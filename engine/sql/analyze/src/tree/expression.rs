@@ -77,6 +77,42 @@ pub struct Var {
     pub location: Location,
 }
 
+/// What a [`Var`] of the planner may stand for instead of a column's value: how a table has it stored. Its
+/// type is `internal`, as values have no such form outside of tuples; its number is that of no column.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum StoredForm {
+    /// The bytes in the tuple.
+    Bytes,
+    /// A compressed value, inline; null where the value is not compressed.
+    Compressed,
+}
+
+impl StoredForm {
+    /// Below the numbers of the system columns.
+    const FIRST: i16 = -7;
+    /// Most columns that a table has: `MaxHeapAttributeNumber`.
+    const COLUMNS_MAX: i16 = 1600;
+
+    /// The attribute number of this form of a column (1-based).
+    pub fn attribute(self, column: i16) -> i16 {
+        match self {
+            StoredForm::Bytes => Self::FIRST - column,
+            StoredForm::Compressed => Self::FIRST - Self::COLUMNS_MAX - column,
+        }
+    }
+
+    /// The form and the column (1-based) that an attribute number names.
+    pub fn of(attribute: i16) -> Option<(Self, i16)> {
+        match Self::FIRST.checked_sub(attribute)? {
+            column @ 1..=Self::COLUMNS_MAX => Some((StoredForm::Bytes, column)),
+            column if (1..=Self::COLUMNS_MAX).contains(&(column - Self::COLUMNS_MAX)) => {
+                Some((StoredForm::Compressed, column - Self::COLUMNS_MAX))
+            }
+            _ => None,
+        }
+    }
+}
+
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Default, Serialize, Deserialize)]
 pub enum VarReturning {
     #[default]
@@ -768,5 +804,22 @@ mod stored_value {
             Stored::Tid(value) => Value::Tid(ItemPointer::from_u64(value)),
             Stored::Bytes(value) => Value::Bytes(value.into()),
         })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::StoredForm;
+
+    #[test]
+    fn stored_forms_have_numbers_of_their_own() {
+        for form in [StoredForm::Bytes, StoredForm::Compressed] {
+            for column in [1, 2, 1599, 1600] {
+                assert_eq!(StoredForm::of(form.attribute(column)), Some((form, column)));
+            }
+        }
+        for attribute in (-7..=2).chain([i16::MAX, i16::MIN]) {
+            assert_eq!(StoredForm::of(attribute), None, "{attribute}");
+        }
     }
 }

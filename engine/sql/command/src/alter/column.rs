@@ -6,6 +6,7 @@
 
 use kokkiri_catalog::dependency::{Behavior, ObjectAddress};
 use kokkiri_catalog::entries::RelationEntry;
+use kokkiri_catalog::rows::PgAttribute;
 use kokkiri_parse::tree::{AlterTableCmd, ColumnDef, Expr};
 use kokkiri_primitives::{Error, Result, Severity, SqlState, error};
 
@@ -162,15 +163,26 @@ pub fn set_storage(
     let type_oid = table.relation.tuple_desc[number as usize - 1].type_oid;
     let storage = storage(word, context, type_oid)?;
     change_attribute(context, table.oid, number, |row| row.attstorage = storage.code())?;
-    for index in &table.indexes {
-        let included = index.columns.iter().zip(1i16..).filter(|(column, _)| **column == number);
-        for (_, at) in included {
-            change_attribute(context, index.oid, at, |row| row.attstorage = storage.code())?;
-        }
-    }
+    change_index_columns(context, table, number, |row| row.attstorage = storage.code())?;
     context.advance()?;
     let entry = context.view.expect_relation(table.oid)?;
     toast::create_if_needed(context, &entry, None)
+}
+
+/// Changes how the table's indexes store a column, too: `SetIndexStorageProperties`.
+fn change_index_columns(
+    context: &mut CommandContext<'_>,
+    table: &RelationEntry,
+    number: i16,
+    change: impl Fn(&mut PgAttribute),
+) -> Result<()> {
+    for index in &table.indexes {
+        let included = index.columns.iter().zip(1i16..).filter(|(column, _)| **column == number);
+        for (_, at) in included {
+            change_attribute(context, index.oid, at, &change)?;
+        }
+    }
+    Ok(())
 }
 
 pub fn set_compression(
@@ -181,13 +193,7 @@ pub fn set_compression(
 ) -> Result<()> {
     let number = column_number(table, column)?;
     let attribute = &table.relation.tuple_desc[number as usize - 1];
-    let compression = compression(method)?;
-    if compression != 0 && context.view.expect_type(attribute.type_oid)?.storage.code() == b'p' {
-        return Err(error!(
-            FEATURE_NOT_SUPPORTED,
-            "column data type {} does not support compression",
-            context.type_name(attribute.type_oid)
-        ));
-    }
-    change_attribute(context, table.oid, number, |row| row.attcompression = compression)
+    let compression = compression(Some(method), context, attribute.type_oid)?;
+    change_attribute(context, table.oid, number, |row| row.attcompression = compression)?;
+    change_index_columns(context, table, number, |row| row.attcompression = compression)
 }

@@ -4,13 +4,15 @@
 //! snapshot sees are copied in order; the old files go when the transaction commits.
 
 use kokkiri_access::heap::{BulkInsert, Heap, InsertOptions, Scan, ScanOptions};
+use kokkiri_access::tuple::deform::TupleField;
+use kokkiri_access::tuple::form::FormValue;
 use kokkiri_analyze::tree::Expression;
 use kokkiri_catalog::entries::RelationEntry;
 use kokkiri_execute::table_expressions::TableExpressions;
 use kokkiri_primitives::activity::check_for_interrupts;
 use kokkiri_primitives::{Error, Oid, Result};
 use kokkiri_transaction::Visibility;
-use kokkiri_types::{BATCH_ROWS, Batch, Value, ValueRef};
+use kokkiri_types::{BATCH_ROWS, Batch, Value};
 
 use crate::constraint::change_attribute;
 use crate::context::CommandContext;
@@ -102,8 +104,19 @@ fn copy_rows(
         .collect();
     let snapshot = context.transaction().latest_snapshot();
     let visibility = Visibility::Mvcc(&snapshot);
-    let mut scan = Scan::new(&from, &ScanOptions { columns: wanted.clone(), ..ScanOptions::default() })?;
-    let mut batch = Batch::new(scan.physical_types());
+    // Values that stay as they are keep how they are compressed.
+    let mut types: Vec<_> = wanted.iter().map(|at| old_desc[*at].physical).collect();
+    let mut fields = Vec::new();
+    let mut compressed = vec![None; wanted.len()];
+    for (at, attribute) in wanted.iter().enumerate().filter(|(_, at)| old_desc[**at].length == -1) {
+        let field = TupleField::Compressed(*attribute);
+        compressed[at] = Some(types.len());
+        fields.push((field, types.len()));
+        types.push(field.physical());
+    }
+    let options = ScanOptions { columns: wanted.clone(), fields, ..ScanOptions::default() };
+    let mut scan = Scan::new(&from, &options)?;
+    let mut batch = Batch::new(types);
     let mut bulk = BulkInsert::new(&context.cluster().buffers);
     loop {
         let rows = scan.next(&from, &visibility, &mut batch, BATCH_ROWS)?;
@@ -118,19 +131,21 @@ fn copy_rows(
             let column = programs.evaluate(&environment, at, &batch.columns, rows)?;
             computed.push((0..rows).map(|row| column.get(row).to_value()).collect());
         }
-        let made: Vec<Vec<ValueRef<'_>>> = (0..rows)
-            .map(|row| {
-                sources
-                    .iter()
-                    .map(|source| match source {
-                        Source::Computed(at) => computed[*at][row].as_ref(),
-                        Source::Kept(at) => batch.columns[*at].get(row),
-                        Source::Constant(value) => value.as_ref(),
-                    })
-                    .collect()
-            })
-            .collect();
-        let slices: Vec<&[ValueRef<'_>]> = made.iter().map(Vec::as_slice).collect();
-        to.multi_insert(&slices, InsertOptions::default(), Some(&mut bulk))?;
+        let kept = |row: usize, at: usize| {
+            let stored = compressed[at].map(|column| batch.columns[column].get(row));
+            match stored.filter(|stored| !stored.is_null()) {
+                Some(stored) => FormValue::Stored(stored.bytes().into()),
+                None => FormValue::Value(batch.columns[at].get(row)),
+            }
+        };
+        let made = (0..rows).map(|row| {
+            let values = sources.iter().map(|source| match source {
+                Source::Computed(at) => FormValue::Value(computed[*at][row].as_ref()),
+                Source::Kept(at) => kept(row, *at),
+                Source::Constant(value) => FormValue::Value(value.as_ref()),
+            });
+            values.collect()
+        });
+        to.multi_insert_formed(made, InsertOptions::default(), Some(&mut bulk))?;
     }
 }

@@ -6,8 +6,8 @@
 use std::cell::Cell;
 
 use kokkiri_analyze::tree::{
-    BoolOp, BoolTest, CoercionForm, Const, Expression, MinMaxOp, Param, ParamKind, RteKind, SubLinkType,
-    SubPlan, Var,
+    BoolOp, BoolTest, CoercionForm, Const, Expression, MinMaxOp, Param, ParamKind, RteKind, StoredForm,
+    SubLinkType, SubPlan, Var,
 };
 use kokkiri_plan::lookup::CatalogFacts;
 use kokkiri_plan::plan::{INDEX_VAR, INNER_VAR, OUTER_VAR, Plan, PlanNode, PlannedStatement};
@@ -80,6 +80,23 @@ impl<'a> Deparser<'a> {
         }
     }
 
+    /// True of a column that comes along only for how its value is compressed: PostgreSQL has no such.
+    pub fn is_compressed_form(&self, expr: &Expression, plan: &Plan) -> bool {
+        let Expression::Var(var) = expr else { return false };
+        let child = match var.varno {
+            OUTER_VAR => plan.children().first().copied(),
+            INNER_VAR => plan.children().get(1).copied(),
+            _ => match &plan.node {
+                PlanNode::SubqueryScan { input, .. } => Some(&**input),
+                _ => return matches!(StoredForm::of(var.varattno), Some((StoredForm::Compressed, _))),
+            },
+        };
+        child.is_some_and(|child| {
+            let target = child.target_list.get((var.varattno as usize).wrapping_sub(1));
+            target.is_some_and(|target| self.is_compressed_form(&target.expr, child))
+        })
+    }
+
     /// What a variable of an input stands for: an expression of its own goes into parentheses.
     fn followed(&self, expr: &Expression, plan: Option<&Plan>) -> Result<String> {
         let text = self.expression(expr, plan)?;
@@ -108,7 +125,8 @@ impl<'a> Deparser<'a> {
         let Some(entry) = self.statement.range_table.get(var.varno as usize - 1) else {
             return Ok(String::new());
         };
-        let column = match var.varattno {
+        let attribute = StoredForm::of(var.varattno).map_or(var.varattno, |(_, column)| column);
+        let column = match attribute {
             -1 => "ctid".to_owned(),
             -2 => "xmin".to_owned(),
             -3 => "cmin".to_owned(),

@@ -11,6 +11,7 @@ use std::sync::Arc;
 use kokkiri_access::btree::{self, Conflict, InsertOutcome, Tree, UniqueCheck};
 use kokkiri_access::heap::{Heap, InsertOptions, NewValue, RowLock, RowLockMode, TupleFetch, Unchanged};
 use kokkiri_access::relation::{IndexDescriptor, Relation};
+use kokkiri_access::tuple::form::FormValue;
 use kokkiri_analyze::tree::CommandType;
 use kokkiri_primitives::activity::check_for_interrupts;
 use kokkiri_primitives::{Error, ItemPointer, Result, SqlState};
@@ -44,6 +45,9 @@ pub struct ModifyTable {
     /// Evaluates the plan for one row of the target table.
     pub recheck: Option<Node>,
     pub new_columns: Vec<Option<usize>>,
+    /// Columns of the table that the input also has compressed, each with the input's column; both from
+    /// zero and one as in the plan.
+    pub compressed_columns: Vec<(usize, usize)>,
     pub ctid_column: Option<usize>,
     pub indexes: Vec<TargetIndex>,
     pub checks: Checks,
@@ -59,6 +63,8 @@ pub struct ModifyTable {
     pub done: bool,
     /// The current row, all columns of the table.
     pub row: Vec<Value>,
+    /// Its values that came compressed, by column; empty if none can.
+    pub compressed: Vec<Value>,
     pub scratch: Batch,
 }
 
@@ -70,7 +76,8 @@ enum Latest {
 }
 
 impl ModifyTable {
-    /// The new values of the table's columns from a row of the input; nulls where nothing is said.
+    /// The new values of the table's columns from a row of the input; nulls where nothing is said. Besides,
+    /// those that the input has compressed.
     fn take_row(&mut self, batch: &Batch, row: usize) {
         self.row.clear();
         for source in &self.new_columns {
@@ -79,14 +86,29 @@ impl ModifyTable {
                 None => Value::Null,
             });
         }
+        self.compressed.clear();
+        self.compressed
+            .resize(if self.compressed_columns.is_empty() { 0 } else { self.row.len() }, Value::Null);
+        for (at, column) in &self.compressed_columns {
+            self.compressed[*at] = batch.columns[*column - 1].get(row).to_value();
+        }
+    }
+
+    /// The current row's value of a column as another table has it compressed.
+    fn compressed(&self, at: usize) -> Option<&[u8]> {
+        self.compressed.get(at).filter(|value| !value.is_null()).map(|value| value.as_ref().bytes())
     }
 
     fn insert_row(&mut self, context: &mut Context<'_>) -> Result<ItemPointer> {
         self.checks.check(context, &self.relation, &self.row, None)?;
-        let values: Vec<ValueRef<'_>> = self.row.iter().map(Value::as_ref).collect();
+        let values = self.row.iter().enumerate().map(|(at, value)| match self.compressed(at) {
+            Some(stored) => FormValue::Stored(stored.into()),
+            None => FormValue::Value(value.as_ref()),
+        });
+        let values = values.collect();
         let relation = Arc::clone(&self.relation);
         let heap = Heap::new(&relation, context.transaction);
-        let tid = heap.insert(&values, InsertOptions::default())?;
+        let tid = heap.insert_formed(values, InsertOptions::default())?;
         self.insert_index_entries(context, &heap, tid, false)?;
         self.foreign_keys.row_added(&self.row, tid);
         Ok(tid)
@@ -130,9 +152,11 @@ impl ModifyTable {
                 .row
                 .iter()
                 .zip(&self.new_columns)
-                .map(|(value, source)| match source {
-                    Some(_) => NewValue::Set(value.as_ref()),
-                    None => NewValue::Unchanged,
+                .enumerate()
+                .map(|(at, (value, source))| match (source, self.compressed(at)) {
+                    (None, _) => NewValue::Unchanged,
+                    (Some(_), None) => NewValue::Set(value.as_ref()),
+                    (Some(_), Some(compressed)) => NewValue::Copy { value: value.as_ref(), compressed },
                 })
                 .collect();
             let unchanged = match heap.update(tid, &values)? {

@@ -4,7 +4,8 @@ use std::sync::Arc;
 
 use kokkiri_access::heap::{Heap, Scan, ScanOptions, TupleFetch};
 use kokkiri_access::relation::Relation;
-use kokkiri_access::tuple::deform::HeaderField;
+use kokkiri_access::tuple::deform::TupleField;
+use kokkiri_analyze::tree::StoredForm;
 use kokkiri_primitives::{Error, ItemPointer, Oid, Result};
 use kokkiri_transaction::Visibility;
 use kokkiri_types::{BATCH_ROWS, Batch, PhysicalType, Value, ValueRef};
@@ -23,8 +24,8 @@ pub struct Fetched {
     /// Positions (0-based) of the user columns among them, in order.
     pub columns: Vec<usize>,
     pub types: Vec<PhysicalType>,
-    /// Those that the tuples' headers hold, with their columns.
-    pub header: Vec<(HeaderField, usize)>,
+    /// What else the tuples tell, with its columns.
+    pub fields: Vec<(TupleField, usize)>,
 }
 
 const CTID: i16 = -1;
@@ -39,7 +40,7 @@ impl Fetched {
     pub fn new(relation: &Relation, attributes: Vec<i16>) -> Result<Self> {
         let mut columns = Vec::new();
         let mut types = Vec::new();
-        let mut header = Vec::new();
+        let mut fields = Vec::new();
         for (column, &attribute) in attributes.iter().enumerate() {
             match attribute {
                 CTID => types.push(PhysicalType::Tid),
@@ -54,24 +55,28 @@ impl Fetched {
                     types.push(desc.physical);
                 }
                 _ => {
-                    let field = match attribute {
-                        XMIN => HeaderField::Xmin,
-                        XMAX => HeaderField::Xmax,
-                        CMIN | CMAX => HeaderField::Command,
-                        0 => return Err(Error::not_supported("a whole row of a table")),
-                        other => return Err(Error::internal(format!("attribute {other} does not exist"))),
+                    let field = match (attribute, StoredForm::of(attribute)) {
+                        (XMIN, _) => TupleField::Xmin,
+                        (XMAX, _) => TupleField::Xmax,
+                        (CMIN | CMAX, _) => TupleField::Command,
+                        (0, _) => return Err(Error::not_supported("a whole row of a table")),
+                        (_, Some((StoredForm::Bytes, at))) => TupleField::Stored(at as usize - 1),
+                        (_, Some((StoredForm::Compressed, at))) => TupleField::Compressed(at as usize - 1),
+                        (other, None) => {
+                            return Err(Error::internal(format!("attribute {other} does not exist")));
+                        }
                     };
-                    header.push((field, column));
-                    types.push(PhysicalType::Int32);
+                    fields.push((field, column));
+                    types.push(field.physical());
                 }
             }
         }
-        Ok(Self { attributes, columns, types, header })
+        Ok(Self { attributes, columns, types, fields })
     }
 
     /// Fetches rows with these columns.
     pub fn fetch(&self, heap: &Heap<'_>) -> TupleFetch {
-        TupleFetch::new(heap, &self.columns).with_header(&self.header)
+        TupleFetch::new(heap, &self.columns).with_fields(&self.fields)
     }
 
     /// Fills the system columns of a batch whose rows are at `tids`.
@@ -84,7 +89,7 @@ impl Fetched {
                     tids.iter().for_each(|tid| column.push_element(*tid));
                 }
                 TABLE_OID => column.set_constant(PhysicalType::Int32, Value::oid(relation).as_ref()),
-                // Those of the header came with the row.
+                // The others came with the row.
                 _ => {}
             }
         }
@@ -129,7 +134,7 @@ impl Operator for SeqScan {
         if self.scan.is_none() {
             let options = ScanOptions {
                 columns: self.fetched.columns.clone(),
-                header: self.fetched.header.clone(),
+                fields: self.fetched.fields.clone(),
                 late: self.late.clone(),
                 ..ScanOptions::default()
             };

@@ -86,6 +86,7 @@ impl Builder<'_> {
             input: self.build(&modify.input)?,
             recheck,
             new_columns: modify.new_columns.clone(),
+            compressed_columns: modify.compressed_columns.clone(),
             ctid_column: modify.ctid_column,
             indexes: target_indexes(&entry, &row_scope)?,
             checks: checks(&entry, &row_scope, &table_types)?,
@@ -102,6 +103,7 @@ impl Builder<'_> {
             returned_position: 0,
             done: false,
             row: Vec::new(),
+            compressed: Vec::new(),
             scratch: Batch::default(),
         }))
     }
