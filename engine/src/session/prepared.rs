@@ -33,7 +33,7 @@ impl Session {
             self.statements.remove("");
         }
         let mut notices = Vec::new();
-        let parsed = kokkiri_parse::parse_with_notices(text, &mut notices);
+        let parsed = kokkiri_parse::parse_with_notices(text, self.scan_options(), &mut notices);
         self.notices.extend(notices);
         let mut statements = parsed?;
         if statements.len() > 1 {

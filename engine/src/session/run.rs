@@ -13,6 +13,7 @@ use kokkiri_execute::context::Environment;
 use kokkiri_execute::execution::Execution;
 use kokkiri_execute::tuple_store::TupleStore;
 use kokkiri_functions::system::text_form;
+use kokkiri_parse::ScanOptions;
 use kokkiri_parse::tree::{RawStatement, Statement};
 use kokkiri_primitives::settings::parameters;
 use kokkiri_primitives::{Result, error};
@@ -65,6 +66,22 @@ pub enum Ran {
 }
 
 impl Session {
+    /// What the settings say of reading string literals.
+    pub(super) fn scan_options(&self) -> ScanOptions {
+        /// Encodings in which a backslash may be part of a character.
+        const CLIENT_ONLY: [&str; 7] = ["SJIS", "BIG5", "GBK", "UHC", "GB18030", "JOHAB", "SHIFT_JIS_2004"];
+        let settings = &self.settings;
+        ScanOptions {
+            standard_conforming_strings: settings.get(parameters::STANDARD_CONFORMING_STRINGS),
+            escape_string_warning: settings.get(parameters::ESCAPE_STRING_WARNING),
+            backslash_quote: match settings.get(parameters::BACKSLASH_QUOTE) {
+                "on" => true,
+                "off" => false,
+                _ => !CLIENT_ONLY.contains(&settings.get(parameters::CLIENT_ENCODING).as_ref()),
+            },
+        }
+    }
+
     /// Begins a simple query: one or several statements.
     pub fn begin_query(&mut self, text: &Arc<str>) -> Result<()> {
         self.statement_begins(text);
@@ -72,7 +89,7 @@ impl Session {
         self.statements.remove("");
         self.portals.remove("");
         let mut notices = Vec::new();
-        let parsed = kokkiri_parse::parse_with_notices(text, &mut notices);
+        let parsed = kokkiri_parse::parse_with_notices(text, self.scan_options(), &mut notices);
         self.notices.extend(notices);
         let statements = VecDeque::from(parsed?);
         let several = statements.len() > 1;

@@ -42,15 +42,36 @@ pub struct Lexed {
     pub notices: Vec<Error>,
 }
 
+/// The settings that string literals are read by.
+#[derive(Clone, Copy, Debug)]
+pub struct ScanOptions {
+    /// Backslashes in ordinary strings are just that.
+    pub standard_conforming_strings: bool,
+    /// Warn of those that are not.
+    pub escape_string_warning: bool,
+    /// `\'` may stand for a quote.
+    pub backslash_quote: bool,
+}
+
+impl Default for ScanOptions {
+    fn default() -> Self {
+        Self { standard_conforming_strings: true, escape_string_warning: true, backslash_quote: true }
+    }
+}
+
 struct Lexer<'a> {
     text: &'a str,
     bytes: &'a [u8],
     position: usize,
+    options: ScanOptions,
+    /// The string being read was not announced as one with escapes, and has had none so far.
+    warns_of_escape: bool,
     notices: Vec<Error>,
 }
 
-pub fn lex(text: &str) -> Lexed {
-    let mut lexer = Lexer { text, bytes: text.as_bytes(), position: 0, notices: Vec::new() };
+pub fn lex(text: &str, options: ScanOptions) -> Lexed {
+    let bytes = text.as_bytes();
+    let mut lexer = Lexer { text, bytes, position: 0, options, warns_of_escape: false, notices: Vec::new() };
     let mut lexemes = Vec::with_capacity(text.len() / 4 + 4);
     let error = loop {
         match lexer.next(&mut lexemes) {
@@ -128,10 +149,11 @@ impl<'a> Lexer<'a> {
         let Some(&byte) = self.bytes.get(start) else { return Ok(false) };
         let mut keyword = None;
         let token = match byte {
-            b'\'' => Token::SingleQuotedString(self.quoted(start)?),
+            b'\'' => Token::SingleQuotedString(self.plain_string(start)?),
             b'"' => self.delimited_identifier(start, false)?,
             b'e' | b'E' if self.byte(1) == b'\'' => {
                 self.position += 1;
+                self.warns_of_escape = false;
                 Token::SingleQuotedString(self.escape_string(start)?)
             }
             b'b' | b'B' if self.byte(1) == b'\'' => {

@@ -7,7 +7,7 @@ use kokkiri_primitives::{Error, Result, error, stack};
 use sqlparser::tokenizer::Token;
 
 use crate::keyword::{Category, Keyword};
-use crate::lexer::{self, Lexeme};
+use crate::lexer::{self, Lexeme, ScanOptions};
 use crate::location::Location;
 
 /// Longest chain of left-deep operators (`1 + 1 + ...`): they nest without the parser recursing.
@@ -21,8 +21,8 @@ pub(crate) struct Parser<'a> {
 }
 
 impl<'a> Parser<'a> {
-    pub fn new(text: &'a str) -> (Self, Vec<Error>) {
-        let lexed = lexer::lex(text);
+    pub fn new(text: &'a str, options: ScanOptions) -> (Self, Vec<Error>) {
+        let lexed = lexer::lex(text, options);
         let parser = Self { text, lexemes: lexed.lexemes, position: 0, lexer_error: lexed.error };
         (parser, lexed.notices)
     }

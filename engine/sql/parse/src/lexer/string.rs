@@ -1,6 +1,6 @@
 //! Quoted forms: strings, escapes, bit strings, Unicode escapes, delimited identifiers.
 
-use kokkiri_primitives::{Error, error};
+use kokkiri_primitives::{Error, Severity, SqlState, error};
 use sqlparser::tokenizer::Token;
 
 use super::{Lexeme, Lexer, is_space, word};
@@ -33,6 +33,30 @@ impl Lexer<'_> {
                 _ => return false,
             }
         }
+    }
+
+    /// `'...'`, with or without escapes as the settings want it.
+    pub(super) fn plain_string(&mut self, start: usize) -> Result<String, Error> {
+        if self.options.standard_conforming_strings {
+            return self.quoted(start);
+        }
+        self.warns_of_escape = true;
+        self.escape_string(start)
+    }
+
+    /// Warns of the first escape in a string that was not announced as one with escapes.
+    fn warn_of_escape(&mut self, start: usize, escaped: u8) {
+        if !std::mem::take(&mut self.warns_of_escape) || !self.options.escape_string_warning {
+            return;
+        }
+        let (what, hint) = match escaped {
+            b'\'' => ("\\'", "Use '' to write quotes in strings, or use the escape string syntax (E'...')."),
+            b'\\' => ("\\\\", "Use the escape string syntax for backslashes, e.g., E'\\\\'."),
+            _ => ("escape", "Use the escape string syntax for escapes, e.g., E'\\r\\n'."),
+        };
+        let message = format!("nonstandard use of {what} in a string literal");
+        let code = SqlState::NONSTANDARD_USE_OF_ESCAPE_CHARACTER;
+        self.notices.push(Error::report(Severity::Warning, code, message).hint(hint).at(start));
     }
 
     /// A string without escapes but the doubled quote. Position stands at the opening quote.
@@ -76,7 +100,7 @@ impl Lexer<'_> {
         }
     }
 
-    /// `E'...'`. Position stands at the opening quote.
+    /// `E'...'`, or what is read like it. Position stands at the opening quote.
     pub(super) fn escape_string(&mut self, start: usize) -> Result<String, Error> {
         let mut value = Vec::new();
         loop {
@@ -119,6 +143,12 @@ impl Lexer<'_> {
             self.position = self.bytes.len();
             return Err(self.error(start, "unterminated quoted string"));
         };
+        if byte == b'\'' && !self.options.backslash_quote {
+            let message = "unsafe use of \\' in a string literal";
+            let hint = "Use '' to write quotes in strings. \\' is insecure in client-only encodings.";
+            return Err(error!(NONSTANDARD_USE_OF_ESCAPE_CHARACTER, "{message}").hint(hint).at(start));
+        }
+        self.warn_of_escape(start, byte);
         match byte {
             b'u' | b'U' => return self.escape_code_point(start, value),
             b'0'..=b'7' => {
@@ -237,8 +267,17 @@ impl Lexer<'_> {
                 Token::Word(word) => word.value,
                 _ => String::new(),
             }
-        } else {
+        } else if self.options.standard_conforming_strings {
             self.quoted(start)?
+        } else {
+            return Err(error!(
+                FEATURE_NOT_SUPPORTED,
+                "unsafe use of string constant with Unicode escapes"
+            )
+            .detail(
+                "String constants with Unicode escapes cannot be used when \"standard_conforming_strings\" is off.",
+            )
+            .at(start));
         };
         let mut end = self.position;
         let mut escape = '\\';

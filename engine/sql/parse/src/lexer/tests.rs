@@ -1,13 +1,13 @@
 use super::*;
 
 fn tokens(text: &str) -> Vec<Token> {
-    let lexed = lex(text);
+    let lexed = lex(text, ScanOptions::default());
     assert!(lexed.error.is_none(), "{text}: {:?}", lexed.error);
     lexed.lexemes.into_iter().map(|lexeme| lexeme.token).filter(|token| *token != Token::EOF).collect()
 }
 
 fn failure(text: &str) -> (String, usize) {
-    let error = lex(text).error.unwrap_or_else(|| panic!("{text} lexes"));
+    let error = lex(text, ScanOptions::default()).error.unwrap_or_else(|| panic!("{text} lexes"));
     (error.message().to_owned(), error.fields().position.unwrap_or(usize::MAX))
 }
 
@@ -51,7 +51,7 @@ fn identifiers_are_folded_and_cut() {
     assert_eq!(tokens("FooÄ"), [word("fooÄ".into(), None)]);
     assert_eq!(tokens("\"Foo\"\"x\""), [word("Foo\"x".into(), Some('"'))]);
     assert_eq!(tokens(r#"U&"\0041b""#), [word("Ab".into(), Some('"'))]);
-    let lexed = lex(&"x".repeat(70));
+    let lexed = lex(&"x".repeat(70), ScanOptions::default());
     assert_eq!(lexed.lexemes[0].token, word("x".repeat(63), None));
     assert_eq!(lexed.notices.len(), 1);
 }
