@@ -73,6 +73,13 @@ enum State {
     DeleteInProgress,
 }
 
+impl State {
+    /// Dead, or dead but for those who may yet look at it.
+    fn is_dead(self) -> bool {
+        matches!(self, State::Dead | State::RecentlyDead)
+    }
+}
+
 struct Planner<'a, J> {
     page: &'a Page,
     judge: &'a J,
@@ -175,6 +182,10 @@ impl<J: Judge> Planner<'_, J> {
 
     /// Works on the chain that starts at a root line pointer.
     fn chain(&mut self, root: OffsetNumber) -> Result<()> {
+        // Most chains are one tuple that stays.
+        if self.judged[root.index()].is_some_and(|judged| !judged.state.is_dead()) {
+            return self.record_unchanged(root);
+        }
         let mut members = Vec::new();
         // How many members go, from the front.
         let mut dead_members = 0;

@@ -19,6 +19,7 @@ use super::Heap;
 use super::page::{self, Item};
 use super::visibility::{
     Hints, Judge, VacuumState, satisfies_dirty, satisfies_mvcc, satisfies_toast, satisfies_vacuum,
+    settled_mvcc,
 };
 use crate::toast;
 use crate::tuple::deform::{Deferred, Deformer, TupleField};
@@ -29,7 +30,10 @@ impl Heap<'_> {
     pub fn is_visible(&self, header: &TupleHeader, visibility: &Visibility<'_>) -> Result<(bool, Hints)> {
         let observer = self.observer();
         Ok(match visibility {
-            Visibility::Mvcc(snapshot) => satisfies_mvcc(header, &observer.with(snapshot), &observer)?,
+            Visibility::Mvcc(snapshot) => match settled_mvcc(header, snapshot.xmin()) {
+                Some(visible) => (visible, Hints::default()),
+                None => satisfies_mvcc(header, &observer.with(snapshot), &observer)?,
+            },
             Visibility::SelfCurrent => {
                 let (verdict, hints) = satisfies_dirty(header, &observer)?;
                 (verdict.visible_to_self(), hints)

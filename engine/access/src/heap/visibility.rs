@@ -151,6 +151,24 @@ fn update_xid(header: &TupleHeader, judge: &impl Judge) -> Result<Option<Transac
     }
 }
 
+/// What the MVCC rule answers from a tuple's hint bits alone, if its transactions ended before
+/// `oldest_running`, the oldest one that was running when the snapshot was taken: most tuples are settled so.
+#[inline]
+pub fn settled_mvcc(header: &TupleHeader, oldest_running: TransactionId) -> Option<bool> {
+    let infomask = header.infomask;
+    if !header.xmin_committed() || !(header.xmin_frozen() || header.xmin.precedes(oldest_running)) {
+        return None;
+    }
+    if infomask.any(Infomask::XMAX_INVALID) {
+        return Some(true);
+    }
+    let is_deleted = infomask.any(Infomask::XMAX_COMMITTED)
+        && !infomask.any(Infomask::XMAX_IS_MULTI)
+        && !infomask.xmax_is_locked_only()
+        && header.xmax.precedes(oldest_running);
+    is_deleted.then_some(false)
+}
+
 /// The MVCC rule: `HeapTupleSatisfiesMVCC`.
 pub fn satisfies_mvcc(
     header: &TupleHeader,
@@ -494,4 +512,85 @@ pub fn satisfies_vacuum(header: &TupleHeader, judge: &impl Judge) -> Result<(Vac
         hints.set(&mut header, Infomask::XMAX_COMMITTED, Some(deleter));
     }
     Ok((VacuumState::DeadAfter(deleter), hints))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const OLDEST_RUNNING: TransactionId = TransactionId(200);
+
+    /// Knows transactions only from the snapshot: whatever else is asked goes beyond hint bits.
+    struct HintsOnly;
+
+    impl MvccSnapshot for HintsOnly {
+        fn is_running(&self, xid: TransactionId) -> Result<bool> {
+            Ok(!xid.precedes(OLDEST_RUNNING))
+        }
+
+        fn command_id(&self) -> CommandId {
+            CommandId(0)
+        }
+    }
+
+    impl Judge for HintsOnly {
+        fn is_current(&self, _: TransactionId) -> bool {
+            unreachable!("hint bits say who committed")
+        }
+
+        fn is_in_progress(&self, _: TransactionId) -> Result<bool> {
+            unreachable!("hint bits say who committed")
+        }
+
+        fn did_commit(&self, _: TransactionId) -> Result<bool> {
+            unreachable!("hint bits say who committed")
+        }
+
+        fn members(&self, _: MultiXactId, _: bool) -> Result<Arc<[MultiXactMember]>> {
+            unreachable!("multixacts are not settled by hint bits")
+        }
+
+        fn create_multi(&self, _: &[MultiXactMember]) -> Result<MultiXactId> {
+            unreachable!("a reader locks nothing")
+        }
+
+        fn expand_multi(&self, _: MultiXactId, _: TransactionId, _: MultiXactStatus) -> Result<MultiXactId> {
+            unreachable!("a reader locks nothing")
+        }
+
+        fn is_durable(&self, _: TransactionId) -> bool {
+            unreachable!("nothing is learned")
+        }
+
+        fn inserting_command(&self, _: &TupleHeader) -> CommandId {
+            unreachable!("the tuple is not ours")
+        }
+
+        fn deleting_command(&self, _: &TupleHeader) -> CommandId {
+            unreachable!("the tuple is not ours")
+        }
+    }
+
+    #[test]
+    fn what_hint_bits_settle_is_what_the_whole_rule_says() {
+        let mut settled = [0, 0];
+        for infomask in 0..=u16::MAX {
+            for (xmin, xmax) in
+                [2, 100, 200].into_iter().flat_map(|xmin| [0, 150, 200].map(|xmax| (xmin, xmax)))
+            {
+                let mut bytes = [0; 23];
+                bytes[0..4].copy_from_slice(&u32::to_le_bytes(xmin));
+                bytes[4..8].copy_from_slice(&u32::to_le_bytes(xmax));
+                bytes[20..22].copy_from_slice(&infomask.to_le_bytes());
+                bytes[22] = 23;
+                let header = TupleHeader::read(&bytes).expect("a header of its own size");
+                let Some(visible) = settled_mvcc(&header, OLDEST_RUNNING) else { continue };
+                let (whole, hints) =
+                    satisfies_mvcc(&header, &HintsOnly, &HintsOnly).expect("nothing is read");
+                assert_eq!((visible, 0), (whole, hints.bits), "{header:?}");
+                settled[usize::from(visible)] += 1;
+            }
+        }
+        assert!(settled[0] > 1000 && settled[1] > 1000, "{settled:?}");
+    }
 }
