@@ -95,6 +95,30 @@ def test_prepared_statements(connection):
     assert connection.execute("select v from t where id = %s", [3], prepare=True).fetchone() == ("v3",)
 
 
+def test_prepared_statements_keep_no_rows(connection):
+    """Whatever joins, sorts and subqueries computed the last time, a statement that runs again sees what is there now."""
+    connection.execute("create table t (a int); create table u (a int); insert into t select generate_series(1, 100); insert into u values (1), (2)")
+    statements = {
+        "select count(*) from t join u using (a)": (2, 3),
+        "select count(*) from t where a in (select u.a from u join t x using (a))": (2, 3),
+        "select count(*) from t where a not in (select u.a from u join t x using (a))": (98, 97),
+        "select (select count(*) from t join u using (a))": (2, 3),
+        "select array(select u.a from u join t x using (a) order by 1)": ([1, 2], [1, 2, 7]),
+        "select count(*) from t, u where t.a < u.a": (1, 7),
+        "select max(n) from (select x.a, (select count(*) from t join u using (a) where t.a <= x.a) n from u x) s": (2, 3),
+        "select count(*) from (select distinct a from u order by a) s": (2, 3),
+    }
+    for join in ["hash", "merge", "loop"]:
+        connection.execute(f"set enable_hashjoin = {join == 'hash'}; set enable_mergejoin = {join == 'merge'}")
+        for statement, (before, after) in statements.items():
+            found = [connection.execute(statement, prepare=True).fetchone()[0] for _ in range(3)]
+            connection.execute("insert into u values (7)")
+            found.append(connection.execute(statement, prepare=True).fetchone()[0])
+            connection.execute("delete from u where a = 7")
+            found.append(connection.execute(statement, prepare=True).fetchone()[0])
+            assert found == [before, before, before, after, before], (join, statement)
+
+
 def test_describe_prepared(connection):
     result = connection.pgconn.prepare(b"one", b"select $1::int + $2, $3 || 'x'")
     assert result.status == pq.ExecStatus.COMMAND_OK

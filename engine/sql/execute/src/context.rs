@@ -12,7 +12,8 @@ use kokkiri_transaction::{Snapshot, Transaction};
 use kokkiri_types::{BATCH_ROWS, Batch, Value, ValueRef, array};
 
 use crate::foreign_key::deferred::DeferredCheck;
-use crate::node::Node;
+use crate::node::{EVERYTHING, Node};
+use crate::parameters::{Effects, Outside};
 
 /// What a statement that changes rows asks of the session: constraints that lead to other statements, or
 /// that wait.
@@ -48,7 +49,7 @@ pub struct Environment<'a> {
 #[derive(Default)]
 pub struct State {
     parameters: Vec<ExecParameter>,
-    pub(crate) subplans: Vec<Option<Box<Node>>>,
+    subplans: Vec<Subplan>,
     init_plans: Vec<InitPlan>,
     /// Rows inserted, updated or deleted.
     pub(crate) processed: u64,
@@ -60,8 +61,19 @@ pub struct State {
 #[derive(Default)]
 struct ExecParameter {
     value: Value,
-    /// The init plan that sets it, if it hasn't been run yet.
+    /// The init plan that sets it, if that hasn't been run yet, or since something it reads has changed.
     pending: Option<usize>,
+    effects: Effects,
+}
+
+/// The plan of a subquery, an init plan's too.
+struct Subplan {
+    /// Away while it runs.
+    plan: Option<Box<Node>>,
+    /// Parameters that have changed since it ran.
+    changed: Vec<u32>,
+    /// Rises whenever what it reads changes.
+    version: u64,
 }
 
 pub struct Context<'a> {
@@ -75,21 +87,48 @@ pub struct Context<'a> {
 }
 
 impl State {
-    pub fn new(parameters: usize, subplans: Vec<Option<Box<Node>>>, init_plans: Vec<InitPlan>) -> Self {
-        let mut state = Self { subplans, init_plans, ..Self::default() };
-        state.parameters.resize_with(parameters, ExecParameter::default);
+    pub fn new(
+        parameters: usize,
+        subplans: Vec<Box<Node>>,
+        outside: &Outside,
+        init_plans: Vec<InitPlan>,
+    ) -> Self {
+        let parameters = Effects::of_parameters(parameters, outside, &init_plans)
+            .into_iter()
+            .map(|effects| ExecParameter { effects, ..ExecParameter::default() })
+            .collect();
+        let subplans = subplans
+            .into_iter()
+            .map(|plan| Subplan { plan: Some(plan), changed: Vec::new(), version: 0 })
+            .collect();
+        let mut state = Self { parameters, subplans, init_plans, ..Self::default() };
         state.reset();
         state
     }
 
-    /// Init plans are to be run again.
+    /// Nothing that subplans have computed is of use any more.
     pub fn reset(&mut self) {
         self.processed = 0;
-        for (at, init) in self.init_plans.iter().enumerate() {
-            for id in &init.set_parameters {
-                self.parameters[*id as usize].pending = Some(at);
-            }
+        for subplan in &mut self.subplans {
+            subplan.changed = vec![EVERYTHING];
+            subplan.version += 1;
         }
+        (0..self.init_plans.len()).for_each(|at| self.run_again(at));
+    }
+
+    fn run_again(&mut self, init_plan: usize) {
+        for id in &self.init_plans[init_plan].set_parameters {
+            self.parameters[*id as usize].pending = Some(init_plan);
+        }
+    }
+
+    /// The plan of a subquery, which is not running.
+    pub fn subplan(&self, plan_id: usize) -> Option<&Node> {
+        self.subplans.get(plan_id)?.plan.as_deref()
+    }
+
+    pub fn for_each_subplan_mut(&mut self, visit: &mut dyn FnMut(&mut Node)) {
+        self.subplans.iter_mut().filter_map(|subplan| subplan.plan.as_deref_mut()).for_each(visit);
     }
 }
 
@@ -126,10 +165,33 @@ impl<'a> Context<'a> {
         self.state.parameters[id as usize].value.as_ref()
     }
 
+    /// Sets a parameter on which nothing depends that is computed already.
     pub fn set_parameter(&mut self, id: u32, value: Value) {
         let parameter = &mut self.state.parameters[id as usize];
         parameter.value = value;
         parameter.pending = None;
+    }
+
+    /// Gives a parameter another value: what subplans and init plans have computed from it is stale. Returns
+    /// all parameters that may have other values now.
+    pub fn change_parameter(&mut self, id: u32, value: Value) -> &[u32] {
+        self.set_parameter(id, value);
+        let effects = std::mem::take(&mut self.state.parameters[id as usize].effects);
+        for &at in &effects.subplans {
+            let subplan = &mut self.state.subplans[at];
+            subplan.version += 1;
+            let new = effects.parameters.iter().filter(|id| !subplan.changed.contains(id));
+            let new: Vec<u32> = new.copied().collect();
+            subplan.changed.extend(new);
+        }
+        effects.init_plans.iter().for_each(|at| self.state.run_again(*at));
+        self.state.parameters[id as usize].effects = effects;
+        &self.state.parameters[id as usize].effects.parameters
+    }
+
+    /// Another one than before if rows that the subplan returned then are stale.
+    pub fn subplan_version(&self, plan_id: usize) -> u64 {
+        self.state.subplans[plan_id].version
     }
 
     /// Init plans that set a parameter run when it is first read.
@@ -137,18 +199,18 @@ impl<'a> Context<'a> {
         let Some(at) = self.state.parameters[id as usize].pending else { return Ok(()) };
         let init = self.state.init_plans[at].clone();
         let value = if init.exists {
-            let found = self.with_subplan(init.plan_id, &[], |context, plan| {
+            let found = self.with_subplan(init.plan_id, |context, plan| {
                 let mut batch = Batch::default();
                 plan.next(context, 1, &mut batch)?;
                 Ok(!batch.is_empty())
             })?;
             Value::Bool(found)
         } else if let Some(element) = init.array_of {
-            let rows = self.subplan_rows(init.plan_id, &[])?;
+            let rows = self.subplan_rows(init.plan_id)?;
             let values: Vec<Value> = rows.into_iter().filter_map(|row| row.into_iter().next()).collect();
             Value::from(array::build_vector(array::element_info(element)?, &values)?)
         } else {
-            let row = self.only_row(init.plan_id, &[])?.unwrap_or_default();
+            let row = self.only_row(init.plan_id)?.unwrap_or_default();
             let values = row.into_iter().chain(std::iter::repeat(Value::Null));
             for (id, value) in init.set_parameters.into_iter().zip(values) {
                 self.set_parameter(id, value);
@@ -165,25 +227,26 @@ impl<'a> Context<'a> {
     pub fn with_subplan<T>(
         &mut self,
         plan_id: usize,
-        changed: &[u32],
         run: impl FnOnce(&mut Self, &mut Node) -> Result<T>,
     ) -> Result<T> {
-        let slot = self.state.subplans.get_mut(plan_id).and_then(Option::take);
-        let mut plan = slot.ok_or_else(|| Error::internal("a subplan runs within itself"))?;
-        let result = plan.rescan(self, changed).and_then(|()| run(self, &mut plan));
-        self.state.subplans[plan_id] = Some(plan);
+        let subplan = &mut self.state.subplans[plan_id];
+        let plan = subplan.plan.take();
+        let mut plan = plan.ok_or_else(|| Error::internal("a subplan runs within itself"))?;
+        let changed = std::mem::take(&mut subplan.changed);
+        let result = plan.rescan(self, &changed).and_then(|()| run(self, &mut plan));
+        self.state.subplans[plan_id].plan = Some(plan);
         result
     }
 
     /// The only column of the only row; null if there is none.
-    pub fn scalar_subplan(&mut self, plan_id: usize, changed: &[u32]) -> Result<Value> {
-        let row = self.only_row(plan_id, changed)?;
+    pub fn scalar_subplan(&mut self, plan_id: usize) -> Result<Value> {
+        let row = self.only_row(plan_id)?;
         Ok(row.and_then(|row| row.into_iter().next()).unwrap_or_default())
     }
 
     /// The only row, if there is one.
-    pub fn only_row(&mut self, plan_id: usize, changed: &[u32]) -> Result<Option<Vec<Value>>> {
-        self.with_subplan(plan_id, changed, |context, plan| {
+    pub fn only_row(&mut self, plan_id: usize) -> Result<Option<Vec<Value>>> {
+        self.with_subplan(plan_id, |context, plan| {
             let mut batch = Batch::default();
             let mut found = None;
             loop {
@@ -205,8 +268,8 @@ impl<'a> Context<'a> {
     }
 
     /// All rows of a subplan.
-    pub fn subplan_rows(&mut self, plan_id: usize, changed: &[u32]) -> Result<Vec<Vec<Value>>> {
-        self.with_subplan(plan_id, changed, |context, plan| {
+    pub fn subplan_rows(&mut self, plan_id: usize) -> Result<Vec<Vec<Value>>> {
+        self.with_subplan(plan_id, |context, plan| {
             let mut batch = Batch::default();
             let mut rows = Vec::new();
             loop {

@@ -17,7 +17,8 @@ use kokkiri_types::Batch;
 use crate::context::{Context, Environment, State};
 use crate::expression::compile::FunctionNames;
 use crate::node::build::Builder;
-use crate::node::{Instrumentation, Node};
+use crate::node::{EVERYTHING, Instrumentation, Node};
+use crate::parameters::Outside;
 
 pub struct Execution {
     statement: Arc<PlannedStatement>,
@@ -120,16 +121,17 @@ impl Execution {
     /// Builds the operators of a statement.
     pub fn new(statement: Arc<PlannedStatement>, facts: &dyn CatalogFacts) -> Result<Self> {
         let names: Arc<dyn FunctionNames> = Arc::new(KnownFunctions::read(&statement, facts)?);
-        let builder = Builder { facts, statement: &statement, names, recheck: &[] };
+        let outside = Outside::of_subplans(&statement.subplans);
+        let builder = Builder { facts, statement: &statement, names, outside: &outside, recheck: &[] };
         let root = builder.build(&statement.plan)?;
         let mut subplans = Vec::new();
         let mut init_plans = Vec::new();
         collect_init_plans(&statement.plan, &mut init_plans);
         for plan in &statement.subplans {
-            subplans.push(Some(Box::new(builder.build(plan)?)));
+            subplans.push(Box::new(builder.build(plan)?));
             collect_init_plans(plan, &mut init_plans);
         }
-        let state = State::new(statement.parameter_count, subplans, init_plans);
+        let state = State::new(statement.parameter_count, subplans, &outside, init_plans);
         drop(builder);
         Ok(Self { root, state, started: false, ended: false, batch: Batch::default(), statement })
     }
@@ -145,9 +147,7 @@ impl Execution {
             node.for_each_child_mut(&mut |child| visit(child, timing));
         }
         visit(&mut self.root, timing);
-        for subplan in self.state.subplans.iter_mut().flatten() {
-            visit(subplan, timing);
-        }
+        self.state.for_each_subplan_mut(&mut |plan| visit(plan, timing));
     }
 
     /// Makes the execution ready to run from the start, if it has run before.
@@ -159,9 +159,7 @@ impl Execution {
         self.ended = false;
         let state = std::mem::take(&mut self.state);
         let mut context = Context::new(environment, state);
-        // Parameters may have new values: nothing computed from them is kept.
-        let all: Vec<u32> = (0..self.statement.parameter_count as u32).collect();
-        let result = self.root.rescan(&mut context, &all);
+        let result = self.root.rescan(&mut context, &[EVERYTHING]);
         self.state = context.state;
         result
     }
@@ -192,7 +190,7 @@ impl Execution {
             node.for_each_child_mut(&mut |child| visit(child));
         }
         visit(&mut self.root);
-        self.state.subplans.iter_mut().flatten().for_each(|plan| visit(plan));
+        self.state.for_each_subplan_mut(&mut |plan| visit(plan));
     }
 
     /// Rows inserted, updated or deleted so far.
@@ -215,20 +213,6 @@ impl Execution {
     }
 
     pub(crate) fn subplan(&self, plan_id: usize) -> Option<&Node> {
-        self.state.subplans.get(plan_id)?.as_deref()
-    }
-
-    /// Closes the books of the instrumentation.
-    pub fn end_instrumentation(&mut self) {
-        fn visit(node: &mut Node) {
-            if let Some(instrumentation) = &mut node.instrumentation {
-                instrumentation.end_loop();
-            }
-            node.for_each_child_mut(&mut visit);
-        }
-        visit(&mut self.root);
-        for subplan in self.state.subplans.iter_mut().flatten() {
-            visit(subplan);
-        }
+        self.state.subplan(plan_id)
     }
 }

@@ -17,6 +17,7 @@ pub mod explain;
 pub mod expression;
 pub mod foreign_key;
 pub mod node;
+mod parameters;
 mod row_store;
 mod spill;
 pub mod table_expressions;

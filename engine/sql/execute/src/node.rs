@@ -162,6 +162,10 @@ impl Instrumentation {
 /// computed anew for each.
 pub const RECHECK_PARAMETER: u32 = u32::MAX;
 
+/// The parameter that stands for what an execution runs with, its snapshot and the values of `$1`: all nodes
+/// depend on it.
+pub const EVERYTHING: u32 = u32::MAX - 1;
+
 pub struct Node {
     pub plan_id: usize,
     operator: Box<dyn Operator>,
@@ -218,9 +222,9 @@ impl Node {
         self.operator.rescan(context, changed)
     }
 
-    /// True if one of the parameters is read in this subtree.
+    /// True if one of the parameters is read in this subtree, by subplans of its expressions too.
     pub fn depends_on(&self, changed: &[u32]) -> bool {
-        changed.iter().any(|id| self.parameters.binary_search(id).is_ok())
+        changed.iter().any(|id| *id == EVERYTHING || self.parameters.binary_search(id).is_ok())
     }
 
     pub fn children(&self) -> Vec<&Node> {

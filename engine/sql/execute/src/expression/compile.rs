@@ -527,6 +527,7 @@ impl<'s> Compiler<'s> {
             physical,
             probes,
             table: None,
+            version: 0,
             by_hash: Default::default(),
             with_nulls: Vec::new(),
         });

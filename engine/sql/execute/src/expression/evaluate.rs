@@ -44,8 +44,9 @@ pub struct CompiledSubPlan {
     /// Outer sides of hashable equalities with the subplan's columns, and types of both sides. Empty if
     /// the test is not made of such.
     pub probes: Vec<(Program, Oid, Oid)>,
-    /// Rows of an uncorrelated subplan, read once.
+    /// Rows of an uncorrelated subplan, read once for each version of what it depends on.
     pub table: Option<Vec<Vec<Value>>>,
+    pub version: u64,
     /// Those rows by hash, and those with a null, which any probe must look at.
     pub by_hash: HashMap<u64, Vec<usize>>,
     pub with_nulls: Vec<usize>,
@@ -82,11 +83,6 @@ impl Program {
             Operand::Input(at) if self.steps.is_empty() => Some(at),
             _ => None,
         }
-    }
-
-    /// Subplans' rows must be read again: parameters have changed.
-    pub fn forget(&mut self) {
-        self.subplans.iter_mut().for_each(|subplan| subplan.table = None);
     }
 
     /// Computes the expression for the selected rows of a batch.
@@ -189,7 +185,7 @@ impl Program {
             let subplan = &mut self.subplans[index];
             for (id, operand) in &subplan.arguments {
                 let value = column(*operand, input, &self.registers).get(row).to_value();
-                context.set_parameter(*id, value);
+                context.change_parameter(*id, value);
             }
             let value = subplan.value(context, input, row, total)?;
             result.set(row, value.as_ref());
@@ -209,22 +205,22 @@ impl CompiledSubPlan {
     ) -> Result<Value> {
         match self.kind {
             SubLinkType::Exists => {
-                let found = context.with_subplan(self.plan_id, &self.changed(), |context, plan| {
+                let found = context.with_subplan(self.plan_id, |context, plan| {
                     let mut batch = Batch::default();
                     plan.next(context, 1, &mut batch)?;
                     Ok(!batch.is_empty())
                 })?;
                 Ok(Value::Bool(found))
             }
-            SubLinkType::Expr => context.scalar_subplan(self.plan_id, &self.changed()),
+            SubLinkType::Expr => context.scalar_subplan(self.plan_id),
             SubLinkType::Array => {
-                let rows = context.subplan_rows(self.plan_id, &self.changed())?;
+                let rows = context.subplan_rows(self.plan_id)?;
                 let values: Vec<Value> = rows.into_iter().filter_map(|row| row.into_iter().next()).collect();
                 Ok(Value::from(array::build_vector(array::element_info(self.element)?, &values)?))
             }
             SubLinkType::Any | SubLinkType::All => self.quantified(context, input, row, total),
             SubLinkType::RowCompare => {
-                let Some(values) = context.only_row(self.plan_id, &self.changed())? else {
+                let Some(values) = context.only_row(self.plan_id)? else {
                     return Ok(Value::Null);
                 };
                 for (id, value) in self.columns.iter().zip(values) {
@@ -242,10 +238,6 @@ impl CompiledSubPlan {
         }
     }
 
-    fn changed(&self) -> Vec<u32> {
-        self.arguments.iter().map(|(id, _)| *id).collect()
-    }
-
     /// ANY: true if the test is true for a row; ALL: false if it is false for one; null if in doubt.
     fn quantified(
         &mut self,
@@ -256,12 +248,14 @@ impl CompiledSubPlan {
     ) -> Result<Value> {
         let is_any = self.kind == SubLinkType::Any;
         if self.arguments.is_empty() {
-            if self.table.is_none() {
-                self.table = Some(context.subplan_rows(self.plan_id, &[])?);
+            let version = context.subplan_version(self.plan_id);
+            if self.table.is_none() || self.version != version {
+                self.table = Some(context.subplan_rows(self.plan_id)?);
+                self.version = version;
                 self.hash_rows();
             }
         } else {
-            self.table = Some(context.subplan_rows(self.plan_id, &self.changed())?);
+            self.table = Some(context.subplan_rows(self.plan_id)?);
         }
         let mut selection = Selection::default();
         selection.set_none(total);

@@ -25,10 +25,6 @@ impl Filter {
         self.0.is_empty()
     }
 
-    pub fn forget(&mut self) {
-        self.0.iter_mut().for_each(Program::forget);
-    }
-
     /// Narrows the batch to the rows that pass; how many it removed.
     pub fn apply(&mut self, context: &mut Context<'_>, batch: &mut Batch) -> Result<usize> {
         let before = batch.len();
@@ -93,14 +89,6 @@ impl Projection {
                 .enumerate()
                 .all(|(at, (item, _))| matches!(item, Item::Move(from) if *from == at));
         Ok(Self { items, identity })
-    }
-
-    pub fn forget(&mut self) {
-        for (item, _) in &mut self.items {
-            if let Item::Program(program) = item {
-                program.forget();
-            }
-        }
     }
 
     pub fn is_identity(&self) -> bool {

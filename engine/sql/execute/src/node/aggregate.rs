@@ -463,7 +463,6 @@ impl Operator for Aggregate {
     }
 
     fn rescan(&mut self, context: &mut Context<'_>, changed: &[u32]) -> Result<()> {
-        self.output.forget();
         if self.strategy == AggStrategy::Hashed
             && self.aggregated
             && self.batches <= 1

@@ -323,8 +323,6 @@ impl Operator for BitmapHeapScan {
         self.pages = None;
         self.current = None;
         self.growth = Growth::default();
-        self.recheck.forget();
-        self.output.forget();
         self.input.rescan(context, changed)
     }
 

@@ -36,11 +36,13 @@ use super::unique::Unique;
 use super::{Node, Operator, RECHECK_PARAMETER};
 use crate::expression::compile::{FunctionNames, physical_of};
 use crate::expression::{Compiler, Filter, Scope};
+use crate::parameters::Outside;
 
 pub struct Builder<'a> {
     pub facts: &'a dyn CatalogFacts,
     pub statement: &'a PlannedStatement,
     pub names: Arc<dyn FunctionNames>,
+    pub outside: &'a Outside,
     /// Tables for which rows are evaluated again: their scans return just the version at hand.
     pub recheck: &'a [u32],
 }
@@ -54,7 +56,7 @@ impl Builder<'_> {
     pub fn build(&self, plan: &Plan) -> Result<Node> {
         stack::check_depth()?;
         let operator = self.operator(plan)?;
-        let mut parameters = plan.parameters.clone();
+        let mut parameters = self.outside.of_plan(plan);
         if !self.recheck.is_empty() {
             parameters.push(RECHECK_PARAMETER);
         }
@@ -64,7 +66,7 @@ impl Builder<'_> {
     /// A builder of the same plan for rows to be evaluated again.
     fn for_recheck<'b>(&'b self, pinned: &'b [u32]) -> Builder<'b> {
         let names = Arc::clone(&self.names);
-        Builder { facts: self.facts, statement: self.statement, names, recheck: pinned }
+        Builder { names, recheck: pinned, ..*self }
     }
 
     fn input_scope(&self) -> Scope {

@@ -97,7 +97,6 @@ impl Operator for FunctionScan {
         self.ended = false;
         self.running = None;
         self.ordinal = 0;
-        self.output.forget();
         Ok(())
     }
 
@@ -137,7 +136,6 @@ impl Operator for ValuesScan {
 
     fn rescan(&mut self, _context: &mut Context<'_>, _changed: &[u32]) -> Result<()> {
         self.next = 0;
-        self.output.forget();
         Ok(())
     }
 
@@ -168,7 +166,6 @@ impl Operator for SubqueryScan {
     }
 
     fn rescan(&mut self, context: &mut Context<'_>, changed: &[u32]) -> Result<()> {
-        self.output.forget();
         self.input.rescan(context, changed)
     }
 

@@ -503,7 +503,6 @@ impl Operator for HashJoin {
     }
 
     fn rescan(&mut self, context: &mut Context<'_>, changed: &[u32]) -> Result<()> {
-        self.output.forget();
         self.source.reset();
         self.in_row = false;
         self.unmatched_position = None;

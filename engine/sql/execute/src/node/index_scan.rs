@@ -224,7 +224,6 @@ impl Operator for IndexScan {
         self.started = false;
         self.ended = false;
         self.growth = Growth::default();
-        self.output.forget();
         Ok(())
     }
 

@@ -97,11 +97,6 @@ impl JoinOutput {
         Details { removed_by_join_filter: self.removed_by_join, ..self.output.details() }
     }
 
-    pub fn forget(&mut self) {
-        self.join_filter.forget();
-        self.output.forget();
-    }
-
     pub fn keeps_outer(&self) -> bool {
         matches!(self.join_type, JoinType::Left | JoinType::Full | JoinType::Anti)
     }

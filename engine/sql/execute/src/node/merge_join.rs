@@ -312,7 +312,6 @@ impl Operator for MergeJoin {
     }
 
     fn rescan(&mut self, context: &mut Context<'_>, changed: &[u32]) -> Result<()> {
-        self.output.forget();
         self.left.input.reset();
         self.right.input.reset();
         self.group.clear();

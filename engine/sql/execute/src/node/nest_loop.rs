@@ -41,8 +41,7 @@ impl NestLoop {
         selection.push(row);
         for (id, program) in &mut self.parameters {
             let value = program.evaluate(context, &self.source.batch.columns, &selection)?;
-            context.set_parameter(*id, value.get(row).to_value());
-            changed.push(*id);
+            changed.extend_from_slice(context.change_parameter(*id, value.get(row).to_value()));
         }
         self.inner.rescan(context, &changed)?;
         self.in_row = true;
@@ -130,8 +129,6 @@ impl Operator for NestLoop {
     fn rescan(&mut self, context: &mut Context<'_>, changed: &[u32]) -> Result<()> {
         self.in_row = false;
         self.source.reset();
-        self.join_filter.forget();
-        self.output.forget();
         // The inner side is rescanned for each outer row, but it may hold what the parameters changed.
         if self.inner.depends_on(changed) {
             self.inner.rescan(context, changed)?;

@@ -51,12 +51,6 @@ impl Output {
         Ok(true)
     }
 
-    /// Parameters have changed.
-    pub fn forget(&mut self) {
-        self.filter.forget();
-        self.projection.forget();
-    }
-
     pub fn details(&self) -> Details {
         Details { removed_by_filter: self.removed, ..Details::default() }
     }

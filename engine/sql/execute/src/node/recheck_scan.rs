@@ -49,7 +49,6 @@ impl Operator for RecheckScan {
 
     fn rescan(&mut self, _context: &mut Context<'_>, _changed: &[u32]) -> Result<()> {
         self.done = false;
-        self.output.forget();
         Ok(())
     }
 }

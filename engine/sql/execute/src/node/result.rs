@@ -54,7 +54,6 @@ impl Operator for ResultNode {
     fn rescan(&mut self, context: &mut Context<'_>, changed: &[u32]) -> Result<()> {
         self.checked = false;
         self.done = false;
-        self.output.forget();
         match &mut self.input {
             Some(input) => input.rescan(context, changed),
             None => Ok(()),

@@ -167,7 +167,6 @@ impl Operator for SeqScan {
     fn rescan(&mut self, _context: &mut Context<'_>, _changed: &[u32]) -> Result<()> {
         self.scan = None;
         self.growth = Growth::default();
-        self.output.forget();
         Ok(())
     }
 
@@ -243,7 +242,6 @@ impl Operator for TidScan {
     fn rescan(&mut self, _context: &mut Context<'_>, _changed: &[u32]) -> Result<()> {
         self.wanted = None;
         self.next = 0;
-        self.output.forget();
         Ok(())
     }
 
