@@ -5,7 +5,7 @@ use kokkiri_parse::{AtLocation, Location};
 use kokkiri_primitives::{Oid, Result, error};
 use kokkiri_types::builtin::oid;
 
-use crate::coerce::CoercionContext;
+use crate::coerce::Coercion;
 use crate::scope::{Analyzer, Clause};
 use crate::tree::*;
 
@@ -508,9 +508,7 @@ impl Analyzer<'_> {
     ) -> Result<Expression> {
         let from = expr.result_type();
         let at = expr.location();
-        let (context, form) = (CoercionContext::Assignment, CoercionForm::ImplicitCast);
-        let coerced =
-            self.coerce_to_target(expr, info.type_oid, info.typmod, context, form, Location::UNKNOWN)?;
+        let coerced = self.coerce_to_target(expr, info.type_oid, info.typmod, Coercion::ASSIGNMENT)?;
         coerced.ok_or_else(|| {
             let (to, from) = (self.catalog.type_name(info.type_oid), self.catalog.type_name(from));
             let location = if at.offset().is_some() { at } else { location };

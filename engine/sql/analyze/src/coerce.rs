@@ -22,6 +22,33 @@ pub(crate) enum CoercionContext {
     Explicit,
 }
 
+/// A conversion that is asked for: how freely, how it shows, and where it stands in the statement.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Coercion {
+    pub context: CoercionContext,
+    pub form: CoercionForm,
+    pub location: Location,
+}
+
+impl Coercion {
+    pub const IMPLICIT: Self = Self {
+        context: CoercionContext::Implicit,
+        form: CoercionForm::ImplicitCast,
+        location: Location::UNKNOWN,
+    };
+    pub const ASSIGNMENT: Self = Self { context: CoercionContext::Assignment, ..Self::IMPLICIT };
+    pub const EXPLICIT: Self = Self {
+        context: CoercionContext::Explicit,
+        form: CoercionForm::ExplicitCast,
+        location: Location::UNKNOWN,
+    };
+
+    /// The same without a form of its own.
+    fn hidden(self) -> Self {
+        Self { form: CoercionForm::ImplicitCast, ..self }
+    }
+}
+
 /// How to get from one type to another.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Pathway {
@@ -141,12 +168,10 @@ impl Analyzer<'_> {
         expr: Expression,
         target: Oid,
         typmod: i32,
-        context: CoercionContext,
-        form: CoercionForm,
-        location: Location,
+        coercion: Coercion,
     ) -> Result<Option<Expression>> {
         let from = expr.result_type();
-        if !self.can_coerce(from, target, context)? {
+        if !self.can_coerce(from, target, coercion.context)? {
             return Ok(None);
         }
         // A COLLATE stays on top of the coercion.
@@ -155,7 +180,7 @@ impl Analyzer<'_> {
             expr => (expr, None),
         };
         let original_is_const = matches!(expr, Expression::Const(_));
-        let mut result = self.coerce(expr, target, typmod, context, form, location)?;
+        let mut result = self.coerce(expr, target, typmod, coercion)?;
         if from != target
             && typmod >= 0
             && result.typmod() != typmod
@@ -165,8 +190,8 @@ impl Analyzer<'_> {
             hide_coercion(&mut result);
         }
         let hide = !original_is_const || !matches!(result, Expression::Const(_));
-        let form_of_length = if hide { form } else { CoercionForm::ImplicitCast };
-        let result = self.coerce_typmod(result, target, typmod, context, form_of_length, location)?;
+        let of_length = if hide { coercion } else { coercion.hidden() };
+        let result = self.coerce_typmod(result, target, typmod, of_length)?;
         Ok(Some(match collate {
             Some(collate) if self.catalog.type_collation(target)?.is_valid() => {
                 Expression::CollateExpr(Box::new(CollateExpr { arg: result, ..*collate }))
@@ -181,9 +206,7 @@ impl Analyzer<'_> {
         expr: Expression,
         target: Oid,
         typmod: i32,
-        context: CoercionContext,
-        form: CoercionForm,
-        location: Location,
+        coercion: Coercion,
     ) -> Result<Expression> {
         let from = expr.result_type();
         if from == target || target == oid::ANY {
@@ -203,104 +226,90 @@ impl Analyzer<'_> {
         }
         if from == oid::UNKNOWN {
             if let Expression::Const(constant) = &expr {
-                return self.coerce_literal(constant.clone(), target, typmod, form);
+                return self.coerce_literal(constant.clone(), target, typmod, coercion.form);
             }
             if let Expression::Param(param) = &expr
-                && let Some(result) = self.coerce_parameter(param, target, location)?
+                && let Some(result) = self.coerce_parameter(param, target, coercion.location)?
             {
                 return Ok(result);
             }
         }
         if let Expression::CollateExpr(collate) = expr {
-            let arg = self.coerce(collate.arg, target, typmod, context, form, location)?;
+            let arg = self.coerce(collate.arg, target, typmod, coercion)?;
             if !self.catalog.type_collation(target)?.is_valid() {
                 return Ok(arg);
             }
             return Ok(Expression::CollateExpr(Box::new(CollateExpr { arg, ..*collate })));
         }
-        if let Some(pathway) = self.pathway(target, from, context)? {
-            return self.apply_pathway(expr, pathway, target, typmod, context, form, location);
+        if let Some(pathway) = self.pathway(target, from, coercion.context)? {
+            return self.apply_pathway(expr, pathway, target, typmod, coercion);
         }
         if target == oid::RECORD {
             return Ok(expr);
         }
         if from == oid::RECORD {
-            return self.coerce_record(expr, target, context, form, location);
+            return self.coerce_record(expr, target, coercion);
         }
         let (from, to) = (self.catalog.type_name(from), self.catalog.type_name(target));
         Err(error!(INTERNAL_ERROR, "failed to find conversion function from {from} to {to}"))
     }
 
-    #[allow(clippy::too_many_arguments)]
+    /// Goes a way that there is; a domain comes last, with its constraints.
     fn apply_pathway(
         &mut self,
         expr: Expression,
         pathway: Pathway,
         target: Oid,
         typmod: i32,
-        context: CoercionContext,
-        form: CoercionForm,
-        location: Location,
+        coercion: Coercion,
     ) -> Result<Expression> {
         let (base, base_typmod) = self.catalog.base_type_and_typmod(target, typmod)?;
-        if pathway != Pathway::Relabel {
-            let inner_form = if base != target { CoercionForm::ImplicitCast } else { form };
-            let result =
-                self.build_coercion(expr, pathway, base, base_typmod, context, inner_form, location)?;
-            if base != target {
-                return self.coerce_to_domain(result, base, base_typmod, target, context, form, location);
+        let inner = if base != target { coercion.hidden() } else { coercion };
+        let result = match pathway {
+            Pathway::Relabel if expr.result_type() == base => expr,
+            Pathway::Relabel => {
+                let collation = self.catalog.type_collation(base)?;
+                let Coercion { form, location, .. } = inner;
+                let relabel =
+                    RelabelType { arg: expr, result_type: base, typmod: -1, collation, form, location };
+                Expression::RelabelType(Box::new(relabel))
             }
+            _ => self.build_coercion(expr, pathway, base, base_typmod, inner)?,
+        };
+        if base == target {
             return Ok(result);
         }
-        let inner = if base != target { CoercionForm::ImplicitCast } else { form };
-        let from = expr.result_type();
-        let collation = self.catalog.type_collation(base)?;
-        let relabel =
-            RelabelType { arg: expr, result_type: base, typmod: -1, collation, form: inner, location };
-        let result = if from == base { relabel.arg } else { Expression::RelabelType(Box::new(relabel)) };
-        if base != target {
-            return self.coerce_to_domain(result, base, base_typmod, target, context, form, location);
-        }
-        Ok(result)
+        self.coerce_to_domain(result, (base, base_typmod), target, coercion)
     }
 
-    #[allow(clippy::too_many_arguments)]
+    /// `base` is the type below the domain, with its typmod.
     fn coerce_to_domain(
         &mut self,
         expr: Expression,
-        base: Oid,
-        base_typmod: i32,
+        base: (Oid, i32),
         target: Oid,
-        context: CoercionContext,
-        form: CoercionForm,
-        location: Location,
+        coercion: Coercion,
     ) -> Result<Expression> {
-        let arg =
-            self.coerce_typmod(expr, base, base_typmod, context, CoercionForm::ImplicitCast, location)?;
-        let collation = self.catalog.type_collation(target)?;
-        let result_type = target;
         Ok(Expression::CoerceToDomain(Box::new(CoerceToDomain {
-            arg,
-            result_type,
+            arg: self.coerce_typmod(expr, base.0, base.1, coercion.hidden())?,
+            result_type: target,
             typmod: -1,
-            collation,
-            form,
-            location,
+            collation: self.catalog.type_collation(target)?,
+            form: coercion.form,
+            location: coercion.location,
         })))
     }
 
     /// PostgreSQL's `build_coercion_expression`.
-    #[allow(clippy::too_many_arguments)]
     fn build_coercion(
         &mut self,
         expr: Expression,
         pathway: Pathway,
         target: Oid,
         typmod: i32,
-        context: CoercionContext,
-        form: CoercionForm,
-        location: Location,
+        coercion: Coercion,
     ) -> Result<Expression> {
+        let Coercion { context, form, location } = coercion;
         let collation = self.catalog.type_collation(target)?;
         match pathway {
             Pathway::Function(funcid) => {
@@ -336,7 +345,7 @@ impl Analyzer<'_> {
                     collation: self.catalog.type_collation(from)?,
                 };
                 let element = self
-                    .coerce_to_target(Expression::CaseTestExpr(element), to, typmod, context, form, location)?
+                    .coerce_to_target(Expression::CaseTestExpr(element), to, typmod, coercion)?
                     .ok_or_else(|| {
                         error!(INTERNAL_ERROR, "failed to coerce array element type as expected")
                     })?;
@@ -360,14 +369,8 @@ impl Analyzer<'_> {
         }
     }
 
-    fn coerce_record(
-        &mut self,
-        expr: Expression,
-        target: Oid,
-        context: CoercionContext,
-        form: CoercionForm,
-        location: Location,
-    ) -> Result<Expression> {
+    fn coerce_record(&mut self, expr: Expression, target: Oid, coercion: Coercion) -> Result<Expression> {
+        let Coercion { form, location, .. } = coercion;
         let cannot = |analyzer: &Self, detail: String| {
             let to = analyzer.catalog.type_name(target);
             error!(CANNOT_COERCE, "cannot cast type record to {to}").detail(detail).at_location(location)
@@ -396,9 +399,7 @@ impl Analyzer<'_> {
                 value,
                 attribute.type_oid,
                 attribute.typmod,
-                context,
-                CoercionForm::ImplicitCast,
-                Location::UNKNOWN,
+                Coercion { location: Location::UNKNOWN, ..coercion.hidden() },
             )?;
             let Some(coerced) = coerced else {
                 let (from, to) = (self.catalog.type_name(from), self.catalog.type_name(attribute.type_oid));
@@ -420,9 +421,7 @@ impl Analyzer<'_> {
         expr: Expression,
         target: Oid,
         typmod: i32,
-        context: CoercionContext,
-        form: CoercionForm,
-        location: Location,
+        coercion: Coercion,
     ) -> Result<Expression> {
         if expr.typmod() == typmod {
             return Ok(expr);
@@ -430,6 +429,7 @@ impl Analyzer<'_> {
         if typmod < 0 {
             // Nothing is to be done, but the expression must show that its typmod is not known.
             let (collation, result_type) = (expr.collation(), target);
+            let Coercion { form, location, .. } = coercion;
             let relabel = RelabelType { arg: expr, result_type, typmod: -1, collation, form, location };
             return Ok(Expression::RelabelType(Box::new(relabel)));
         }
@@ -442,7 +442,7 @@ impl Analyzer<'_> {
             return Ok(expr);
         };
         let pathway = if is_array { Pathway::Array } else { Pathway::Function(function) };
-        self.build_coercion(expr, pathway, target, typmod, context, form, location)
+        self.build_coercion(expr, pathway, target, typmod, coercion)
     }
 
     /// An unknown literal as a value of a type.
@@ -487,8 +487,8 @@ impl Analyzer<'_> {
         if base == target {
             return Ok(result);
         }
-        let context = CoercionContext::Implicit;
-        self.coerce_to_domain(result, base, base_typmod, target, context, form, location)
+        let coercion = Coercion { context: CoercionContext::Implicit, form, location };
+        self.coerce_to_domain(result, (base, base_typmod), target, coercion)
     }
 
     /// PostgreSQL's `coerce_to_boolean`.
@@ -507,14 +507,7 @@ impl Analyzer<'_> {
         let location = expr.location();
         let mut result = expr;
         if from != target {
-            let coerced = self.coerce_to_target(
-                result,
-                target,
-                -1,
-                CoercionContext::Assignment,
-                CoercionForm::ImplicitCast,
-                Location::UNKNOWN,
-            )?;
+            let coerced = self.coerce_to_target(result, target, -1, Coercion::ASSIGNMENT)?;
             let Some(coerced) = coerced else {
                 let (from, to) = (self.catalog.type_name(from), self.catalog.type_name(target));
                 return Err(error!(
@@ -587,8 +580,7 @@ impl Analyzer<'_> {
         }
         let location = expr.location();
         if self.can_coerce(from, target, CoercionContext::Implicit)? {
-            let (context, form) = (CoercionContext::Implicit, CoercionForm::ImplicitCast);
-            return self.coerce(expr, target, -1, context, form, Location::UNKNOWN);
+            return self.coerce(expr, target, -1, Coercion::IMPLICIT);
         }
         let (from, to) = (self.catalog.type_name(from), self.catalog.type_name(target));
         Err(error!(CANNOT_COERCE, "{construct} could not convert type {from} to {to}").at_location(location))

@@ -15,7 +15,7 @@ use kokkiri_types::builtin::oid;
 use kokkiri_types::io;
 
 use crate::catalog::not_supported;
-use crate::coerce::{CoercionContext, constant};
+use crate::coerce::{Coercion, constant};
 use crate::scope::{Analyzer, Clause};
 use crate::tree::*;
 
@@ -184,8 +184,7 @@ impl Analyzer<'_> {
         let arg = match arg {
             Some(arg) if arg.result_type() == oid::UNKNOWN => {
                 let target = oid::TEXT;
-                let (context, form) = (CoercionContext::Implicit, CoercionForm::ImplicitCast);
-                Some(self.coerce(arg, target, -1, context, form, Location::UNKNOWN)?)
+                Some(self.coerce(arg, target, -1, Coercion::IMPLICIT)?)
             }
             arg => arg,
         };

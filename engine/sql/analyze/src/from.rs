@@ -9,6 +9,7 @@ use kokkiri_transaction::LockMode;
 use kokkiri_types::builtin::oid;
 
 use crate::catalog::not_supported;
+use crate::coerce::Coercion;
 use crate::relation::build_eref;
 use crate::scope::{Analyzer, Clause, NamespaceColumn, NamespaceItem};
 use crate::target::figure_column_name;
@@ -20,6 +21,9 @@ struct FromItem {
     item: NamespaceItem,
     namespace: Vec<NamespaceItem>,
 }
+
+/// A column of a relation that has no catalog entry.
+type NamedColumn = (String, ColumnInfo);
 
 impl Analyzer<'_> {
     pub fn transform_from(&mut self, from: &[raw::TableExpr]) -> Result<Vec<JoinTreeNode>> {
@@ -130,14 +134,13 @@ impl Analyzer<'_> {
     }
 
     /// The columns a function in FROM yields, and its column definitions if it has any.
-    #[allow(clippy::type_complexity)]
     fn function_columns(
         &mut self,
         expr: &Expression,
         name: &str,
         definitions: &[raw::ColumnDef],
         range: &raw::RangeFunction,
-    ) -> Result<(Vec<(String, ColumnInfo)>, Vec<(String, ColumnInfo)>)> {
+    ) -> Result<(Vec<NamedColumn>, Vec<NamedColumn>)> {
         let type_oid = expr.result_type();
         let location = range.location;
         if !definitions.is_empty() {
@@ -350,9 +353,8 @@ impl Analyzer<'_> {
         let typmod = Self::common_typmod(&[&left, &right], common);
         let (left, right) = {
             let mut coerce = |expr: Expression| {
-                let (context, form) = (crate::coerce::CoercionContext::Implicit, CoercionForm::ImplicitCast);
-                let expr = self.coerce(expr, common, typmod, context, form, Location::UNKNOWN)?;
-                self.coerce_typmod(expr, common, typmod, context, form, Location::UNKNOWN)
+                let expr = self.coerce(expr, common, typmod, Coercion::IMPLICIT)?;
+                self.coerce_typmod(expr, common, typmod, Coercion::IMPLICIT)
             };
             (coerce(left)?, coerce(right)?)
         };

@@ -9,7 +9,7 @@ use kokkiri_primitives::{Error, Oid, Result, error};
 use kokkiri_types::builtin::oid;
 
 use crate::catalog::category;
-use crate::coerce::{CoercionContext, is_polymorphic};
+use crate::coerce::{Coercion, CoercionContext, is_polymorphic};
 use crate::scope::Analyzer;
 use crate::tree::*;
 
@@ -321,8 +321,7 @@ impl Analyzer<'_> {
         let result_type = self.settle_polymorphics(&actual, &mut declared, function.returns, location)?;
         let mut coerced = Vec::with_capacity(args.len());
         for (arg, target) in args.into_iter().zip(&declared) {
-            let (context, form) = (CoercionContext::Implicit, CoercionForm::ImplicitCast);
-            coerced.push(self.coerce(arg, *target, -1, context, form, Location::UNKNOWN)?);
+            coerced.push(self.coerce(arg, *target, -1, Coercion::IMPLICIT)?);
         }
         let mut args = coerced;
         let mut is_variadic = variadic;
@@ -713,8 +712,9 @@ impl Analyzer<'_> {
         if !is_cast {
             return Ok(None);
         }
-        let (context, form) = (CoercionContext::Explicit, CoercionForm::ExplicitCall);
-        self.coerce(arg, target.oid, -1, context, form, call.location).map(Some)
+        let coercion =
+            Coercion { form: CoercionForm::ExplicitCall, location: call.location, ..Coercion::EXPLICIT };
+        self.coerce(arg, target.oid, -1, coercion).map(Some)
     }
 
     fn no_function(

@@ -34,13 +34,14 @@ mod type_name;
 use kokkiri_catalog::dependency::ObjectAddress;
 use kokkiri_catalog::entries::RelationEntry;
 use kokkiri_catalog::view::CatalogView;
+use kokkiri_parse::AtLocation;
 use kokkiri_parse::tree as raw;
-use kokkiri_parse::{AtLocation, Location};
 use kokkiri_primitives::{Oid, Result, error};
 use kokkiri_types::builtin::oid;
 use kokkiri_types::io::IoSettings;
 
 use catalog::Catalog;
+use coerce::Coercion;
 use scope::{Analyzer, Clause, Scope};
 use tree::*;
 
@@ -336,8 +337,7 @@ fn default_of_column(
 ) -> Result<Expression> {
     let from = value.result_type();
     let location = value.location();
-    let (context, form) = (coerce::CoercionContext::Assignment, CoercionForm::ImplicitCast);
-    match analyzer.coerce_to_target(value, info.type_oid, info.typmod, context, form, Location::UNKNOWN)? {
+    match analyzer.coerce_to_target(value, info.type_oid, info.typmod, Coercion::ASSIGNMENT)? {
         Some(value) => Ok(value),
         None => {
             let (to, from) = (analyzer.catalog.type_name(info.type_oid), analyzer.catalog.type_name(from));
@@ -359,9 +359,7 @@ fn transform_of_column(
     info: ColumnInfo,
     explicit: bool,
 ) -> Result<Expression> {
-    let (context, form) = (coerce::CoercionContext::Assignment, CoercionForm::ImplicitCast);
-    let result =
-        analyzer.coerce_to_target(value, info.type_oid, info.typmod, context, form, Location::UNKNOWN)?;
+    let result = analyzer.coerce_to_target(value, info.type_oid, info.typmod, Coercion::ASSIGNMENT)?;
     result.ok_or_else(|| {
         let shown = analyzer.catalog.type_name(info.type_oid);
         if explicit {
@@ -403,9 +401,8 @@ pub fn coerce_for_assignment(
     typmod: i32,
 ) -> Result<Option<Expression>> {
     let mut analyzer = Analyzer::new(Catalog::View(view), io, Parameters::none());
-    let (context, form) = (coerce::CoercionContext::Assignment, CoercionForm::ImplicitCast);
     let (expr, _) = analyzer.nested(Scope::default(), |analyzer| {
-        let coerced = analyzer.coerce_to_target(expr, type_oid, typmod, context, form, Location::UNKNOWN)?;
+        let coerced = analyzer.coerce_to_target(expr, type_oid, typmod, Coercion::ASSIGNMENT)?;
         coerced.map(|expr| analyzer.with_collations(expr)).transpose()
     })?;
     Ok(expr)
@@ -419,8 +416,7 @@ fn execute_parameter(
 ) -> Result<Expression> {
     let from = value.result_type();
     let location = value.location();
-    let (context, form) = (coerce::CoercionContext::Assignment, CoercionForm::ImplicitCast);
-    match analyzer.coerce_to_target(value, type_oid, -1, context, form, Location::UNKNOWN)? {
+    match analyzer.coerce_to_target(value, type_oid, -1, Coercion::ASSIGNMENT)? {
         Some(value) => Ok(value),
         None => {
             let (to, from) = (analyzer.catalog.type_name(type_oid), analyzer.catalog.type_name(from));

@@ -7,7 +7,7 @@ use kokkiri_parse::{AtLocation, Location};
 use kokkiri_primitives::{Error, Oid, Result, error};
 use kokkiri_types::builtin::oid;
 
-use crate::coerce::CoercionContext;
+use crate::coerce::Coercion;
 use crate::function::{accepts, select_candidate, split_name};
 use crate::scope::Analyzer;
 use crate::tree::*;
@@ -156,10 +156,9 @@ impl Analyzer<'_> {
     }
 
     fn coerce_operands(&mut self, args: Vec<Expression>, declared: &[Oid]) -> Result<Vec<Expression>> {
-        let (context, form) = (CoercionContext::Implicit, CoercionForm::ImplicitCast);
         args.into_iter()
             .zip(declared)
-            .map(|(arg, target)| self.coerce(arg, *target, -1, context, form, Location::UNKNOWN))
+            .map(|(arg, target)| self.coerce(arg, *target, -1, Coercion::IMPLICIT))
             .collect()
     }
 
@@ -202,9 +201,8 @@ impl Analyzer<'_> {
                     .at_location(location));
             }
         };
-        let (context, form) = (CoercionContext::Implicit, CoercionForm::ImplicitCast);
-        let scalar = self.coerce(scalar, declared[0], -1, context, form, Location::UNKNOWN)?;
-        let array = self.coerce(array, target, -1, context, form, Location::UNKNOWN)?;
+        let scalar = self.coerce(scalar, declared[0], -1, Coercion::IMPLICIT)?;
+        let array = self.coerce(array, target, -1, Coercion::IMPLICIT)?;
         Ok(Expression::ScalarArrayOpExpr(Box::new(ScalarArrayOpExpr {
             opno: operator.oid,
             opfuncid: operator.function,

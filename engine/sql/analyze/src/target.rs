@@ -5,7 +5,7 @@ use kokkiri_parse::{AtLocation, Location};
 use kokkiri_primitives::{Oid, Result, error};
 use kokkiri_types::builtin::oid;
 
-use crate::coerce::CoercionContext;
+use crate::coerce::Coercion;
 use crate::scope::{Analyzer, Clause, NamespaceItem};
 use crate::tree::*;
 
@@ -48,8 +48,7 @@ impl Analyzer<'_> {
         for target in list {
             if target.expr.result_type() == oid::UNKNOWN {
                 let expr = std::mem::replace(&mut target.expr, crate::coerce::null_const(oid::UNKNOWN));
-                let (context, form) = (CoercionContext::Implicit, CoercionForm::ImplicitCast);
-                target.expr = self.coerce(expr, oid::TEXT, -1, context, form, Location::UNKNOWN)?;
+                target.expr = self.coerce(expr, oid::TEXT, -1, Coercion::IMPLICIT)?;
             }
         }
         Ok(())

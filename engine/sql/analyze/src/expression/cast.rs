@@ -7,7 +7,7 @@ use kokkiri_parse::{AtLocation, Location};
 use kokkiri_primitives::{Error, Oid, Result, error, stack};
 use kokkiri_types::builtin::oid;
 
-use crate::coerce::CoercionContext;
+use crate::coerce::Coercion;
 use crate::scope::Analyzer;
 use crate::tree::*;
 
@@ -31,8 +31,7 @@ impl Analyzer<'_> {
             Some(_) => cast.location,
             None => cast.type_name.location,
         };
-        let (context, form) = (CoercionContext::Explicit, CoercionForm::ExplicitCast);
-        match self.coerce_to_target(arg, target, typmod, context, form, location)? {
+        match self.coerce_to_target(arg, target, typmod, Coercion { location, ..Coercion::EXPLICIT })? {
             Some(result) => Ok(result),
             None => Err(self.cannot_cast(from, target, location)),
         }
@@ -102,8 +101,7 @@ impl Analyzer<'_> {
             }
             let from = item.result_type();
             let at = item.location();
-            let (context, form) = (CoercionContext::Explicit, CoercionForm::ExplicitCast);
-            match self.coerce_to_target(item, element_type, typmod, context, form, Location::UNKNOWN)? {
+            match self.coerce_to_target(item, element_type, typmod, Coercion::EXPLICIT)? {
                 Some(item) => coerced.push(item),
                 None => return Err(self.cannot_cast(from, element_type, at)),
             }

@@ -7,7 +7,7 @@ use kokkiri_parse::{AtLocation, Location};
 use kokkiri_primitives::{Oid, Result, error};
 use kokkiri_types::builtin::oid;
 
-use crate::coerce::{CoercionContext, int4_const};
+use crate::coerce::{Coercion, int4_const};
 use crate::scope::{Analyzer, Clause, NamespaceItem};
 use crate::tree::*;
 
@@ -253,8 +253,7 @@ impl Analyzer<'_> {
     fn subscript_value(&mut self, index: &raw::Expr) -> Result<Expression> {
         let value = self.expression(index)?;
         let location = value.location();
-        let (context, form) = (CoercionContext::Assignment, CoercionForm::ImplicitCast);
-        match self.coerce_to_target(value, oid::INT4, -1, context, form, Location::UNKNOWN)? {
+        match self.coerce_to_target(value, oid::INT4, -1, Coercion::ASSIGNMENT)? {
             Some(value) => Ok(value),
             None => {
                 Err(error!(DATATYPE_MISMATCH, "array subscript must have type integer").at_location(location))
