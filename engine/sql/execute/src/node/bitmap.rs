@@ -59,7 +59,9 @@ impl TidBitmap {
     pub fn add(&mut self, tid: ItemPointer) {
         let at = usize::from(tid.offset.0) - 1;
         if at >= OFFSETS_MAX {
-            self.pages.insert(tid.block.0, Page::Whole);
+            if let Some(Page::Rows { .. }) = self.pages.insert(tid.block.0, Page::Whole) {
+                self.detailed -= 1;
+            }
             return;
         }
         let page = self.pages.entry(tid.block.0).or_insert_with(|| {
