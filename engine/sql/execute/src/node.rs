@@ -29,6 +29,7 @@ pub mod result;
 pub mod scan;
 pub mod set_op;
 pub mod sort;
+mod sorted_runs;
 pub mod target;
 pub mod unique;
 

@@ -3,6 +3,7 @@
 //! Realises: `buffile.c` over base/pgsql_tmp. A file holds rows one after the other, each with its length
 //! in front; it is written once and read once or several times from its start, and removed when dropped.
 
+use std::ops::Range;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
@@ -13,8 +14,10 @@ use kokkiri_transaction::Cluster;
 use kokkiri_types::{Column, ValueRef};
 
 const DIRECTORY: &str = "base/pgsql_tmp";
-/// Bytes gathered before a write, and read ahead.
+/// Bytes gathered before a write.
 const BUFFER: usize = 8 * BLOCK_SIZE;
+/// Bytes that a reader reads at once, and so holds.
+pub const READ_AHEAD: usize = BUFFER;
 
 pub struct SpillFile {
     fs: Arc<dyn FileSystem>,
@@ -26,18 +29,29 @@ pub struct SpillFile {
     rows: u64,
 }
 
-/// Reads a file from its start.
-#[derive(Default)]
+/// Reads a file from its start, or a part of it.
 pub struct SpillReader {
     offset: u64,
+    end: u64,
     buffer: Vec<u8>,
     position: usize,
 }
 
+impl Default for SpillReader {
+    fn default() -> Self {
+        Self::of(0..u64::MAX)
+    }
+}
+
 impl SpillReader {
+    /// A reader of the rows between two places that [`SpillFile::end`] told.
+    pub fn of(part: Range<u64>) -> Self {
+        Self { offset: part.start, end: part.end, buffer: Vec::new(), position: 0 }
+    }
+
     /// A reader that finds nothing more.
     pub fn at_end() -> Self {
-        Self { offset: u64::MAX, buffer: Vec::new(), position: 0 }
+        Self::of(u64::MAX..u64::MAX)
     }
 }
 
@@ -66,6 +80,11 @@ impl SpillFile {
 
     pub fn kilobytes(&self) -> u64 {
         (self.length + self.buffer.len() as u64).div_ceil(1024)
+    }
+
+    /// Where the next row will be.
+    pub fn end(&self) -> u64 {
+        self.length + self.buffer.len() as u64
     }
 
     /// Appends one row of some columns.
@@ -104,9 +123,6 @@ impl SpillFile {
 
     /// Appends the next row to columns being filled; false at the end.
     pub fn read(&self, reader: &mut SpillReader, out: &mut [Column]) -> Result<bool> {
-        if reader.offset == u64::MAX {
-            return Ok(false);
-        }
         let Some(length) = self.bytes(reader, 4)? else { return Ok(false) };
         let mut four = [0; 4];
         four.copy_from_slice(&reader.buffer[length..length + 4]);
@@ -129,11 +145,16 @@ impl SpillFile {
             reader.buffer.drain(..reader.position);
             reader.position = 0;
             let have = reader.buffer.len();
-            reader.buffer.resize(have + BUFFER.max(length), 0);
-            let read = self
-                .file
-                .read_at(&mut reader.buffer[have..], reader.offset)
-                .map_err(|error| Error::file_access("read from file", &self.path, &error))?;
+            let left = reader.end.saturating_sub(reader.offset);
+            let wanted = READ_AHEAD.max(length).min(usize::try_from(left).unwrap_or(usize::MAX));
+            reader.buffer.resize(have + wanted, 0);
+            let read = if wanted == 0 {
+                0
+            } else {
+                self.file
+                    .read_at(&mut reader.buffer[have..], reader.offset)
+                    .map_err(|error| Error::file_access("read from file", &self.path, &error))?
+            };
             reader.buffer.truncate(have + read);
             reader.offset += read as u64;
             with_current(|backend| {

@@ -9,12 +9,12 @@ use std::cmp::Ordering;
 use kokkiri_primitives::activity::check_for_interrupts;
 use kokkiri_primitives::{Oid, Result, sort};
 use kokkiri_types::compare::{self, Comparator};
-use kokkiri_types::{BATCH_ROWS, Batch, Column, PhysicalType, ValueRef};
+use kokkiri_types::{BATCH_ROWS, Batch, PhysicalType, ValueRef};
 
+use super::sorted_runs::SortedRuns;
 use super::{Details, Node, Operator, SortDetails};
 use crate::context::Context;
 use crate::row_store::{RowStore, prepare};
-use crate::spill::{SpillFile, SpillReader};
 
 /// A column to sort by, from zero.
 #[derive(Clone, Debug)]
@@ -48,14 +48,6 @@ struct Entry {
     row: u32,
 }
 
-struct Run {
-    file: SpillFile,
-    reader: SpillReader,
-    /// The row at the head, as a batch of one.
-    head: Vec<Column>,
-    ended: bool,
-}
-
 pub struct Sort {
     pub input: Node,
     pub keys: Vec<Key>,
@@ -64,7 +56,8 @@ pub struct Sort {
     pub bound: Option<usize>,
     store: RowStore,
     order: Vec<Entry>,
-    runs: Vec<Run>,
+    /// What did not fit into memory.
+    runs: Option<SortedRuns>,
     position: usize,
     sorted: bool,
     details: Option<SortDetails>,
@@ -80,7 +73,7 @@ impl Sort {
             bound: None,
             store,
             order: Vec::new(),
-            runs: Vec::new(),
+            runs: None,
             position: 0,
             sorted: false,
             details: None,
@@ -97,24 +90,6 @@ impl Sort {
         Ordering::Equal
     }
 
-    fn prefix(&self, row: usize, bytes: &mut Vec<u8>) -> u64 {
-        let Some(key) = self.keys.first() else { return 0 };
-        let value = self.store.value(row, key.column);
-        if value.is_null() {
-            return if key.nulls_first { 0 } else { u64::MAX };
-        }
-        bytes.clear();
-        if !compare::sort_key(key.type_oid, value, bytes) {
-            return 1;
-        }
-        let mut eight = [0; 8];
-        let length = bytes.len().min(8);
-        eight[..length].copy_from_slice(&bytes[..length]);
-        let prefix = u64::from_be_bytes(eight);
-        // Zero and all ones are the nulls'; a neighbour of equal prefix is compared by value.
-        (if key.descending { !prefix } else { prefix }).clamp(1, u64::MAX - 1)
-    }
-
     fn sort_store(&mut self) -> Result<()> {
         let mut bytes = Vec::new();
         self.order.clear();
@@ -122,7 +97,8 @@ impl Sort {
             if row % BATCH_ROWS == 0 {
                 check_for_interrupts()?;
             }
-            let prefix = self.prefix(row, &mut bytes);
+            let prefix =
+                self.keys.first().map_or(0, |key| prefix(key, self.store.value(row, key.column), &mut bytes));
             self.order.push(Entry { prefix, row: row as u32 });
         }
         let mut order = std::mem::take(&mut self.order);
@@ -138,16 +114,13 @@ impl Sort {
     /// Writes what is in memory as a sorted run.
     fn write_run(&mut self, context: &Context<'_>) -> Result<()> {
         self.sort_store()?;
-        let mut file = SpillFile::create(context.transaction.cluster())?;
-        for entry in &self.order {
-            let (columns, row) = self.store.row(entry.row as usize);
-            file.write(columns, row)?;
-        }
-        file.flush()?;
+        let runs = match &mut self.runs {
+            Some(runs) => runs,
+            none => none.insert(SortedRuns::create(context.transaction.cluster(), &self.types)?),
+        };
+        runs.write(self.order.iter().map(|entry| self.store.row(entry.row as usize)))?;
         self.store.clear();
         self.order.clear();
-        let head = self.types.iter().map(|physical| Column::new(*physical)).collect();
-        self.runs.push(Run { file, reader: SpillReader::default(), head, ended: false });
         Ok(())
     }
 
@@ -172,30 +145,25 @@ impl Sort {
                 _ => {}
             }
         }
-        if self.runs.is_empty() {
-            self.sort_store()?;
-            if let Some(bound) = self.bound {
-                discarded |= self.order.len() > bound;
-                self.order.truncate(bound);
-            }
-        } else if !self.store.is_empty() {
+        if self.runs.is_some() && !self.store.is_empty() {
             self.write_run(context)?;
         }
-        let on_disk = !self.runs.is_empty();
-        let kilobytes = if on_disk {
-            self.runs.iter().map(|run| run.file.kilobytes()).sum()
-        } else {
-            (peak as u64).div_ceil(1024).max(25)
+        let (method, kilobytes) = match &mut self.runs {
+            Some(runs) => {
+                runs.finish(context.transaction.cluster(), &self.keys, work_mem)?;
+                ("external merge", runs.kilobytes())
+            }
+            None => {
+                self.sort_store()?;
+                if let Some(bound) = self.bound {
+                    discarded |= self.order.len() > bound;
+                    self.order.truncate(bound);
+                }
+                let method = if discarded { "top-N heapsort" } else { "quicksort" };
+                (method, (peak as u64).div_ceil(1024).max(25))
+            }
         };
-        let method = match (on_disk, discarded) {
-            (true, _) => "external merge",
-            (false, true) => "top-N heapsort",
-            (false, false) => "quicksort",
-        };
-        self.details = Some(SortDetails { method, on_disk, kilobytes });
-        for at in 0..self.runs.len() {
-            self.advance(at)?;
-        }
+        self.details = Some(SortDetails { method, on_disk: self.runs.is_some(), kilobytes });
         self.sorted = true;
         self.position = 0;
         Ok(())
@@ -213,25 +181,24 @@ impl Sort {
         self.order.clear();
         Ok(())
     }
+}
 
-    fn advance(&mut self, at: usize) -> Result<()> {
-        let run = &mut self.runs[at];
-        run.head.iter_mut().for_each(Column::clear);
-        run.ended = !run.file.read(&mut run.reader, &mut run.head)?;
-        Ok(())
+/// The first bytes of a value's sort key as a number: what differs in it is in that order, nulls included.
+/// `bytes` is only memory to work in.
+pub fn prefix(key: &Key, value: ValueRef<'_>, bytes: &mut Vec<u8>) -> u64 {
+    if value.is_null() {
+        return if key.nulls_first { 0 } else { u64::MAX };
     }
-
-    fn next_run(&self) -> Option<usize> {
-        let live = self.runs.iter().enumerate().filter(|(_, run)| !run.ended);
-        live.min_by(|(_, a), (_, b)| {
-            self.keys
-                .iter()
-                .map(|key| key.compare(a.head[key.column].get(0), b.head[key.column].get(0)))
-                .find(|order| *order != Ordering::Equal)
-                .unwrap_or(Ordering::Equal)
-        })
-        .map(|(at, _)| at)
+    bytes.clear();
+    if !compare::sort_key(key.type_oid, value, bytes) {
+        return 1;
     }
+    let mut eight = [0; 8];
+    let length = bytes.len().min(8);
+    eight[..length].copy_from_slice(&bytes[..length]);
+    let prefix = u64::from_be_bytes(eight);
+    // Zero and all ones are the nulls'; a neighbour of equal prefix is compared by value.
+    (if key.descending { !prefix } else { prefix }).clamp(1, u64::MAX - 1)
 }
 
 impl Operator for Sort {
@@ -242,16 +209,14 @@ impl Operator for Sort {
         prepare(out, &self.types);
         let mut rows = 0;
         while rows < demand.min(BATCH_ROWS) {
-            if self.runs.is_empty() {
+            if let Some(runs) = &mut self.runs {
+                if !runs.next(&self.keys, &mut out.columns)? {
+                    break;
+                }
+            } else {
                 let Some(entry) = self.order.get(self.position) else { break };
                 self.store.copy_to(entry.row as usize, &mut out.columns);
                 self.position += 1;
-            } else {
-                let Some(at) = self.next_run() else { break };
-                for (column, from) in out.columns.iter_mut().zip(&self.runs[at].head) {
-                    column.push_from(from, 0);
-                }
-                self.advance(at)?;
             }
             rows += 1;
         }
@@ -266,16 +231,12 @@ impl Operator for Sort {
         if self.input.depends_on(changed) || self.bound.is_some() {
             self.store.clear();
             self.order.clear();
-            self.runs.clear();
+            self.runs = None;
             self.sorted = false;
             return self.input.rescan(context, changed);
         }
         self.position = 0;
-        for at in 0..self.runs.len() {
-            self.runs[at].reader = SpillReader::default();
-            self.advance(at)?;
-        }
-        Ok(())
+        self.runs.as_mut().map_or(Ok(()), |runs| runs.rewind(&self.keys))
     }
 
     fn children(&self) -> Vec<&Node> {
