@@ -23,7 +23,6 @@ pub struct MatchFactors {
 }
 
 /// What all paths of one pair of inputs share.
-
 pub struct Pair<'r> {
     pub joined: &'r Relids,
     pub outer: &'r Relids,
