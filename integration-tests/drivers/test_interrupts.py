@@ -405,7 +405,16 @@ COMMANDS = {
     "change_type": (f"alter table big alter t type text using {SLOW}", []),
     "copy_query": (f"copy (select k from big where {SLOW} = '') to stdout", []),
     "vacuum": ("vacuum (disable_page_skipping) big", ["vacuum_cost_delay = 100", "vacuum_cost_limit = 1"]),
+    "analyze": ("analyze big", ["vacuum_cost_delay = 100", "vacuum_cost_limit = 1"]),
     "factorial": ("select factorial(32000)", []),
+    "product": (f"select ('1' || repeat('7', 65000))::numeric * ('1' || repeat('7', 65000 + (g % 2)::int))::numeric from {SOURCE} s", []),
+    "quotient": (f"select ('1' || repeat('7', 130000))::numeric / ('1' || repeat('7', 65000 + (g % 2)::int))::numeric from {SOURCE} s", []),
+    "gcd": ("select gcd(('1' || repeat('7', 100000))::numeric, ('1' || repeat('3', 100000))::numeric)", []),
+    "logarithm": (f"select log(1 + ('0.' || repeat('0', 16000) || '1')::numeric, 2 + g % 2) from {SOURCE} s", []),
+    "exponential": (f"select exp(('5999.' || repeat('7', 1000 + (g % 2)::int))::numeric) from {SOURCE} s", []),
+    "root": (f"select sqrt(('1' || repeat('7', 130000 + (g % 2)::int))::numeric) from {SOURCE} s", []),
+    "match": ("select length(regexp_replace(repeat('ab', 2000000), 'a|.*c', 'x', 'g'))", []),
+    "match_of_many_states": ("select repeat('xy', 10000000) ~ '((x|y){1,100}){1,60}z'", []),
 }
 
 

@@ -71,3 +71,14 @@ drop table ledger;
 -- Roots and logarithms of the largest numbers there are.
 select length(sqrt('1e131071'::numeric)::text), ln('1e131071'::numeric);
 select md5(string_agg(sqrt((x::numeric * 7919) ^ 9)::text, ',')) from generate_series(1, 100) x;
+
+-- Long numbers: every digit counts.
+create temp table long (n numeric);
+insert into long values (('1' || repeat('7', 3000))::numeric), (('3.' || repeat('1', 2500))::numeric), (('0.' || repeat('0', 500) || '25')::numeric);
+select md5((a.n * b.n)::text), md5((a.n / b.n)::text), md5((a.n % b.n)::text), md5(div(a.n, b.n)::text) from long a, long b order by a.n, b.n;
+select md5(sqrt(n)::text), md5(ln(n)::text), md5(log(n)::text), md5(log(n, 7.5)::text) from long order by n;
+select md5(exp(n)::text), md5(power(1.0000001, n)::text), md5(power(n, 0.3)::text) from long where n < 10 order by n;
+select md5(factorial(1000)::text), md5(power(3::numeric, 3000)::text), md5(gcd(factorial(300), factorial(200) * 7919)::text);
+select md5(('0x' || repeat('fedcba98', 500))::numeric::text), md5(('0b' || repeat('1', 3000))::numeric::text), md5(('0o' || repeat('7', 999))::numeric::text);
+select ('1' || repeat('0', 131000))::numeric * 1e100, ('0x' || repeat('f', 200000))::numeric;
+select length(sqrt(('1' || repeat('7', 130000))::numeric)::text), ln(('1' || repeat('7', 130000))::numeric), log(('1' || repeat('7', 130000))::numeric);

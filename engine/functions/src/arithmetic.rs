@@ -272,7 +272,7 @@ fn numeric_sub(a: Numeric, b: Numeric) -> Numeric {
 }
 
 #[builtin(oid = 1726)]
-fn numeric_mul(a: Numeric, b: Numeric) -> Numeric {
+fn numeric_mul(a: Numeric, b: Numeric) -> Result<Numeric> {
     a.multiply(&b)
 }
 

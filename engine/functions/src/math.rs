@@ -317,7 +317,7 @@ fn numeric_fac(n: i64) -> Result<Numeric> {
     let mut product = Numeric::one();
     for factor in 2..=n {
         kokkiri_primitives::activity::check_for_interrupts()?;
-        product = product.multiply(&Numeric::from(factor));
+        product = product.multiply(&Numeric::from(factor))?;
     }
     Ok(product)
 }
@@ -330,6 +330,7 @@ fn numeric_gcd(a: Numeric, b: Numeric) -> Result<Numeric> {
     let scale = a.scale.max(b.scale);
     let (mut a, mut b) = (a.abs(), b.abs());
     while !b.is_zero() {
+        kokkiri_primitives::activity::check_for_interrupts()?;
         (a, b) = (b.clone(), a.modulo(&b)?);
     }
     Ok(a.with_scale(scale))
@@ -345,7 +346,7 @@ fn numeric_lcm(a: Numeric, b: Numeric) -> Result<Numeric> {
         return Ok(Numeric { scale, ..Numeric::ZERO });
     }
     let divisor = numeric_gcd(a.clone(), b.clone())?;
-    Ok(a.divide_truncated(&divisor)?.multiply(&b).abs().with_scale(scale))
+    Ok(a.divide_truncated(&divisor)?.multiply(&b)?.abs().with_scale(scale))
 }
 
 fn bucket_count(count: i32) -> Result<()> {
@@ -381,7 +382,7 @@ fn width_bucket_numeric(operand: Numeric, low: Numeric, high: Numeric, count: i3
     if after {
         return past();
     }
-    let place = operand.subtract(&low).abs().multiply(&Numeric::from(i64::from(count)));
+    let place = operand.subtract(&low).abs().multiply(&Numeric::from(i64::from(count)))?;
     let bucket: i32 = place.divide_truncated(&high.subtract(&low).abs())?.to_int("integer")?;
     Ok(bucket + 1)
 }

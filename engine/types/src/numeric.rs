@@ -12,10 +12,11 @@
 //! [`Numeric`] is the form for computing. Invariant: the digits of either have no leading or trailing
 //! zero digit as written by us, and zero has none, weight 0 and no sign. Results have the display scale
 //! PostgreSQL gives them.
-//! [`arithmetic`], [`functions`] and [`text`] hold the operations, [`sum`] the accumulator of aggregates.
+//! [`arithmetic`] (over [`long`]), [`functions`] and [`text`] hold the operations, [`sum`] the accumulator of aggregates.
 
 pub mod arithmetic;
 pub mod functions;
+mod long;
 pub mod sum;
 pub mod text;
 

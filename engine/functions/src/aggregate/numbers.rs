@@ -479,7 +479,7 @@ where
             return Ok(Value::Null);
         }
         let squares = self.wide.total().add(&Numeric::from(self.squares));
-        let result = Numeric::deviation(self.count, &Numeric::from(self.sum), &squares, SAMPLE, ROOT);
+        let result = Numeric::deviation(self.count, &Numeric::from(self.sum), &squares, SAMPLE, ROOT)?;
         Ok(Value::from(result.to_payload()?))
     }
 }
@@ -504,7 +504,7 @@ impl<const SAMPLE: bool, const ROOT: bool> State for NumericSquares<SAMPLE, ROOT
         let value = Numeric::decode(column.bytes().get(index));
         if value.is_finite() {
             self.sum.add(&value);
-            self.squares.add(&value.multiply(&value));
+            self.squares.add(&value.multiply(&value)?);
         } else {
             self.special = true;
         }
@@ -518,7 +518,7 @@ impl<const SAMPLE: bool, const ROOT: bool> State for NumericSquares<SAMPLE, ROOT
         let result = if self.special {
             Numeric::NAN
         } else {
-            Numeric::deviation(self.count, &self.sum.finite(), &self.squares.finite(), SAMPLE, ROOT)
+            Numeric::deviation(self.count, &self.sum.finite(), &self.squares.finite(), SAMPLE, ROOT)?
         };
         Ok(Value::from(result.to_payload()?))
     }

@@ -542,7 +542,7 @@ fn numeric_text(value: &Numeric, picture: &str) -> Result<String> {
     let mut value = value.clone();
     if shape.has_multiply {
         let power: Numeric = format!("1{}", "0".repeat(shape.multiply)).parse()?;
-        value = value.multiply(&power);
+        value = value.multiply(&power)?;
         shape.before += shape.multiply;
     }
     let text = match value.is_finite() {

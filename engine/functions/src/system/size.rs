@@ -288,7 +288,7 @@ fn pg_size_bytes(text: &str) -> Result<i64> {
                 .hint("Valid units are \"bytes\", \"B\", \"kB\", \"MB\", \"GB\", \"TB\", and \"PB\"."));
         }
     };
-    let size = number.parse::<Numeric>()?.multiply(&Numeric::from(factor)).round(0);
+    let size = number.parse::<Numeric>()?.multiply(&Numeric::from(factor))?.round(0);
     match size.to_string().parse() {
         Ok(size) => Ok(size),
         Err(_) => bail!(NUMERIC_VALUE_OUT_OF_RANGE, "bigint out of range"),

@@ -4,7 +4,7 @@ use std::cmp::Ordering;
 
 use kokkiri_primitives::{Result, bail};
 
-use super::{BASE, DIGITS, Kind, MAX_DISPLAY_SCALE, MAX_SCALE, MIN_SIGNIFICANT, Numeric};
+use super::{BASE, DIGITS, Kind, MAX_DISPLAY_SCALE, MAX_SCALE, MIN_SIGNIFICANT, Numeric, long};
 
 const POWERS: [u16; 5] = [1, 10, 100, 1000, 10_000];
 
@@ -132,47 +132,39 @@ impl Numeric {
     }
 
     /// The product of finite numbers, rounded to `scale`.
-    pub(crate) fn times(&self, other: &Self, scale: i32) -> Self {
+    ///
+    /// # Errors
+    /// An interrupt, as of all that follows: long numbers take time.
+    pub(crate) fn times(&self, other: &Self, scale: i32) -> Result<Self> {
         if self.digits.is_empty() || other.digits.is_empty() {
-            return Self { scale: scale.max(0), ..Self::ZERO };
-        }
-        let mut sums = vec![0u64; self.digits.len() + other.digits.len()];
-        for (i, &a) in self.digits.iter().enumerate() {
-            let row = &mut sums[i + 1..i + 1 + other.digits.len()];
-            for (sum, &b) in row.iter_mut().zip(&other.digits) {
-                *sum += u64::from(a) * u64::from(b);
-            }
-        }
-        let mut carry = 0;
-        let mut digits = vec![0u16; sums.len()];
-        for (digit, sum) in digits.iter_mut().zip(&sums).rev() {
-            let total = sum + carry;
-            *digit = (total % u64::from(BASE)) as u16;
-            carry = total / u64::from(BASE);
+            return Ok(Self { scale: scale.max(0), ..Self::ZERO });
         }
         let product = Self {
             kind: Kind::Finite,
             negative: self.negative != other.negative,
             weight: self.weight + other.weight + 1,
             scale,
-            digits,
+            digits: long::multiply(&self.digits, &other.digits)?,
         };
-        product.normalized().round(scale)
+        Ok(product.normalized().round(scale))
     }
 
     /// `numeric_mul`.
-    pub fn multiply(&self, other: &Self) -> Self {
+    ///
+    /// # Errors
+    /// An interrupt.
+    pub fn multiply(&self, other: &Self) -> Result<Self> {
         if self.is_finite() && other.is_finite() {
             return self.times(other, (self.scale + other.scale).min(MAX_DISPLAY_SCALE));
         }
         if self.is_nan() || other.is_nan() {
-            return Self::NAN;
+            return Ok(Self::NAN);
         }
-        match self.signum() * other.signum() {
+        Ok(match self.signum() * other.signum() {
             0 => Self::NAN,
             1 => Self::INFINITY,
             _ => Self::NEGATIVE_INFINITY,
-        }
+        })
     }
 
     /// The scale of a quotient: at least 16 significant digits, and no less than the operands'.
@@ -186,17 +178,16 @@ impl Numeric {
     }
 
     /// The quotient of finite numbers, the divisor not zero, rounded to `scale` or truncated there.
-    pub(crate) fn quotient(&self, other: &Self, scale: i32, rounding: bool) -> Self {
+    pub(crate) fn quotient(&self, other: &Self, scale: i32, rounding: bool) -> Result<Self> {
         // Quotient digits down to one decimal place beyond the scale decide the rounding.
         let low = -((scale.max(-1) + 1).div_euclid(DIGITS) + 1);
         let unit = low + other.low();
         let length = self.weight - unit + 1;
         if self.digits.is_empty() || length <= 0 {
-            return Self { scale: scale.max(0), ..Self::ZERO };
+            return Ok(Self { scale: scale.max(0), ..Self::ZERO });
         }
-        let numerator: Vec<u32> = (0..length).map(|at| u32::from(self.digit(self.weight - at))).collect();
-        let divisor: Vec<u32> = other.digits.iter().map(|&digit| u32::from(digit)).collect();
-        let digits = long_division(numerator, &divisor);
+        let numerator: Vec<u16> = (0..length).map(|at| self.digit(self.weight - at)).collect();
+        let digits = long::divide(&numerator, &other.digits)?;
         let quotient = Self {
             kind: Kind::Finite,
             negative: self.negative != other.negative,
@@ -205,7 +196,7 @@ impl Numeric {
             digits,
         }
         .normalized();
-        if rounding { quotient.round(scale) } else { quotient.truncate(scale) }
+        Ok(if rounding { quotient.round(scale) } else { quotient.truncate(scale) })
     }
 
     /// `numeric_div`.
@@ -226,7 +217,7 @@ impl Numeric {
             (false, true) => return Ok(Self::ZERO),
             (false, false) => {}
         }
-        Ok(self.quotient(other, self.division_scale(other), true))
+        self.quotient(other, self.division_scale(other), true)
     }
 
     /// `numeric_div_trunc`: the quotient cut to an integer.
@@ -235,7 +226,7 @@ impl Numeric {
     /// 22012 division by zero.
     pub fn divide_truncated(&self, other: &Self) -> Result<Self> {
         if self.is_finite() && other.is_finite() && !other.is_zero() {
-            return Ok(self.quotient(other, 0, false));
+            return self.quotient(other, 0, false);
         }
         self.divide(other)
     }
@@ -257,8 +248,8 @@ impl Numeric {
         if other.is_infinite() {
             return Ok(self.clone());
         }
-        let whole = self.quotient(other, 0, false);
-        let product = whole.times(other, other.scale);
+        let whole = self.quotient(other, 0, false)?;
+        let product = whole.times(other, other.scale)?;
         Ok(self.subtract(&product).with_scale(self.scale.max(other.scale)))
     }
 }
@@ -315,83 +306,6 @@ fn subtract_magnitude(a: &Numeric, b: &Numeric, negative: bool, scale: i32) -> N
     Numeric { kind: Kind::Finite, negative, weight: a.weight, scale, digits }.normalized()
 }
 
-/// Quotient of two integers in base 10,000, most significant digit first (Knuth's algorithm D).
-fn long_division(mut numerator: Vec<u32>, divisor: &[u32]) -> Vec<u16> {
-    if let [single] = *divisor {
-        let mut rest = 0;
-        return numerator
-            .iter()
-            .map(|&digit| {
-                let value = rest * BASE + digit;
-                rest = value % single;
-                (value / single) as u16
-            })
-            .collect();
-    }
-    let n = divisor.len();
-    if numerator.len() < n {
-        return Vec::new();
-    }
-    let factor = BASE / (divisor[0] + 1);
-    let scaled = |digits: &[u32]| {
-        let mut out = vec![0u32; digits.len() + 1];
-        let mut carry = 0;
-        for at in (0..digits.len()).rev() {
-            let value = digits[at] * factor + carry;
-            out[at + 1] = value % BASE;
-            carry = value / BASE;
-        }
-        out[0] = carry;
-        out
-    };
-    numerator = scaled(&numerator);
-    let divisor = &scaled(divisor)[1..];
-    let mut quotient = Vec::with_capacity(numerator.len() - n);
-    for at in 0..numerator.len() - n {
-        let top = u64::from(numerator[at]) * u64::from(BASE) + u64::from(numerator[at + 1]);
-        let mut guess = top / u64::from(divisor[0]);
-        let mut rest = top % u64::from(divisor[0]);
-        while guess >= u64::from(BASE)
-            || guess * u64::from(divisor[1]) > rest * u64::from(BASE) + u64::from(numerator[at + 2])
-        {
-            guess -= 1;
-            rest += u64::from(divisor[0]);
-            if rest >= u64::from(BASE) {
-                break;
-            }
-        }
-        if subtract_row(&mut numerator[at..=at + n], divisor, guess) {
-            guess -= 1;
-            add_row(&mut numerator[at..=at + n], divisor);
-        }
-        quotient.push(guess as u16);
-    }
-    quotient
-}
-
-/// Takes `guess * divisor` off `row`; true if the result went below zero.
-fn subtract_row(row: &mut [u32], divisor: &[u32], guess: u64) -> bool {
-    let mut borrow = 0i64;
-    for at in (0..divisor.len()).rev() {
-        let value = i64::from(row[at + 1]) - (guess * u64::from(divisor[at])) as i64 + borrow;
-        row[at + 1] = value.rem_euclid(i64::from(BASE)) as u32;
-        borrow = value.div_euclid(i64::from(BASE));
-    }
-    let value = i64::from(row[0]) + borrow;
-    row[0] = value.rem_euclid(i64::from(BASE)) as u32;
-    value < 0
-}
-
-fn add_row(row: &mut [u32], divisor: &[u32]) {
-    let mut carry = 0;
-    for at in (0..divisor.len()).rev() {
-        let value = row[at + 1] + divisor[at] + carry;
-        row[at + 1] = value % BASE;
-        carry = value / BASE;
-    }
-    row[0] = (row[0] + carry) % BASE;
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -426,7 +340,7 @@ mod tests {
             let computed = match operator {
                 '+' => a.add(&b),
                 '-' => a.subtract(&b),
-                '*' => a.multiply(&b),
+                '*' => a.multiply(&b).expect("no interrupts"),
                 '/' => a.divide(&b).expect("not zero"),
                 _ => a.modulo(&b).expect("not zero"),
             };
@@ -470,7 +384,7 @@ mod tests {
                 let q = a.divide_truncated(&b).expect("not zero");
                 let r = a.modulo(&b).expect("not zero");
                 assert!(r < b);
-                assert_eq!(q.multiply(&b).add(&r), a);
+                assert_eq!(q.multiply(&b).expect("no interrupts").add(&r), a);
             }
         }
     }

@@ -2,16 +2,21 @@
 //!
 //! Each chooses the display scale of its result by PostgreSQL's rule (at least 16 significant digits, no
 //! less than the argument's scale) and computes with enough guard digits that the rounding of the last
-//! place is right.
+//! place is right. All of them heed interrupts.
 
-use std::f64::consts::LOG10_E;
+use std::f64::consts::{LN_10, LOG2_10, LOG10_2, LOG10_E};
 
+use kokkiri_primitives::activity::check_for_interrupts;
 use kokkiri_primitives::{Error, Result, bail, error};
 
 use super::{DIGITS, MAX_SCALE, MIN_SIGNIFICANT, Numeric};
 
 /// Largest scale that intermediate results may have; three times it bounds exponents.
 const MAX_RESULT_SCALE: f64 = 2000.0;
+/// Digits in base 10,000 that a float holds.
+const FLOAT_DIGITS: usize = 6;
+/// Times that an argument is halved, or a root taken: 2 to that power must fit in 128 bits.
+const HALVINGS_MAX: f64 = 120.0;
 /// Largest weight of a result: beyond it the value overflows.
 const MAX_WEIGHT: i32 = i16::MAX as i32;
 
@@ -21,6 +26,20 @@ fn overflow() -> Error {
 
 fn integer(value: i64) -> Numeric {
     Numeric::from(value)
+}
+
+fn power_of_two(exponent: u32) -> Numeric {
+    Numeric::from(1i128 << exponent)
+}
+
+/// Bits that as many decimal places are worth.
+fn bits(places: i32) -> f64 {
+    f64::from(places.max(0)) * LOG2_10
+}
+
+/// Decimal places that hold what as many bits do.
+fn decimal_places(bits: u32) -> i32 {
+    (f64::from(bits) * LOG10_2).ceil() as i32
 }
 
 impl Numeric {
@@ -34,33 +53,32 @@ impl Numeric {
             return Ok(self.clone());
         }
         let scale = MIN_SIGNIFICANT - (self.weight * DIGITS / 2 + 1);
-        Ok(self.square_root(scale.max(self.scale).clamp(0, MAX_SCALE)))
+        self.square_root(scale.max(self.scale).clamp(0, MAX_SCALE))
     }
 
     /// The square root of a number that is not negative, to `scale` places: Newton's iteration from the
     /// float's root.
-    pub(crate) fn square_root(&self, scale: i32) -> Self {
+    pub(crate) fn square_root(&self, scale: i32) -> Result<Self> {
         if self.is_zero() {
-            return Self { scale, ..Self::ZERO };
+            return Ok(Self { scale: scale.max(0), ..Self::ZERO });
         }
         // Take an even power of 10,000 out, so that the float neither overflows nor loses digits.
         let shift = self.weight.div_euclid(2);
-        let mut reduced = self.clone();
-        reduced.weight -= 2 * shift;
-        reduced.scale = (reduced.scale + 8 * shift.max(0)).max(8);
-        reduced.scale = reduced.scale.max((reduced.digits.len() as i32 - reduced.weight) * DIGITS);
+        let reduced = Self { weight: self.weight - 2 * shift, ..self.clone() };
+        let first = self.digits[..self.digits.len().min(FLOAT_DIGITS)].to_vec();
+        let first = Self { digits: first, scale: FLOAT_DIGITS as i32 * DIGITS, ..reduced };
         let work = (scale + shift * DIGITS).max(0) + 10;
-        let mut root = Self::from_float8(reduced.to_f64_saturating().sqrt());
+        let mut root = Self::from_float8(first.to_f64_saturating().sqrt());
         let half: Self = Self { digits: vec![5000], weight: -1, scale: 1, ..Self::one() };
         // Each step doubles the correct digits, and computes no more than those: the last one is what counts.
         let mut correct = 14;
         while correct < work + 12 {
             let places = work.min(2 * correct + 8);
-            root = root.add(&reduced.quotient(&root, places, true)).times(&half, places);
+            root = root.add(&reduced.quotient(&root, places, true)?).times(&half, places)?;
             correct *= 2;
         }
         root.weight += shift;
-        root.round(scale)
+        Ok(root.round(scale))
     }
 
     /// # Errors
@@ -83,21 +101,18 @@ impl Numeric {
             return Ok(Self { scale, ..Self::ZERO });
         }
         let weight = (value.abs() * LOG10_E) as i32;
-        let work = scale + if value > 0.0 { weight } else { 0 } + 18;
-        // Halve the argument until the series converges fast, then square as often.
-        let mut halvings = 0;
-        let mut magnitude = value.abs();
-        while magnitude > 0.005 {
-            magnitude /= 2.0;
-            halvings += 1;
-        }
-        let divisor = integer(1i64 << halvings);
-        let argument = self.clone().abs().quotient(&divisor, work, true);
+        let places = scale + if value > 0.0 { weight } else { 0 };
+        // Halve the argument until the series converges fast, then square as often. A squaring costs as much
+        // as a term of the series, and doubles the error.
+        let halvings = (value.abs().log2() + bits(places).sqrt()).clamp(0.0, HALVINGS_MAX) as u32;
+        let work = places + decimal_places(halvings) + 18;
+        let argument = self.clone().abs().quotient(&power_of_two(halvings), work, true)?;
         let mut sum = Self::one().add(&argument);
         let mut term = argument.clone();
         let mut n = 2;
         loop {
-            term = term.times(&argument, work).quotient(&integer(n), work, true);
+            check_for_interrupts()?;
+            term = term.times(&argument, work)?.quotient(&integer(n), work, true)?;
             if term.is_zero() {
                 break;
             }
@@ -105,14 +120,16 @@ impl Numeric {
             n += 1;
         }
         for _ in 0..halvings {
-            sum = sum.times(&sum, work);
+            check_for_interrupts()?;
+            sum = sum.times(&sum, work)?;
         }
-        if value < 0.0 { Ok(Self::one().quotient(&sum, scale, true)) } else { Ok(sum.round(scale)) }
+        if value < 0.0 { Self::one().quotient(&sum, scale, true) } else { Ok(sum.round(scale)) }
     }
 
     /// Decimal weight of the natural logarithm's first digit, from the number's first digits.
     fn logarithm_weight(&self) -> i32 {
-        let tenths = |n: i64| integer(n).quotient(&integer(10), 1, true);
+        let tenths =
+            |n: u16| Self { digits: vec![n / 10, n % 10 * 1000], scale: 1, ..Self::one() }.normalized();
         if *self >= tenths(9) && *self <= tenths(11) {
             let distance = self.subtract(&Self::one());
             return match distance.digits.first() {
@@ -147,38 +164,50 @@ impl Numeric {
             return Ok(self.clone());
         }
         let scale = (MIN_SIGNIFICANT - self.logarithm_weight()).max(self.scale).clamp(0, MAX_SCALE);
-        Ok(self.logarithm(scale))
+        self.logarithm(scale)
+    }
+
+    /// About how far the natural logarithm is from zero.
+    fn logarithm_size(&self) -> f64 {
+        let near = self.subtract(&Self::one()).to_f64_saturating().abs();
+        if near < 0.5 {
+            return near;
+        }
+        let first = Self { weight: 0, ..self.clone() }.to_f64_saturating();
+        (first.ln() + f64::from(self.weight * DIGITS) * LN_10).abs()
     }
 
     /// The natural logarithm to `scale` places: roots until the number is near one, then the series of
     /// the inverse hyperbolic tangent.
-    fn logarithm(&self, scale: i32) -> Self {
-        let mut reduced = self.clone();
-        let mut doublings = 0i64;
-        let tenths = |n: i64| integer(n).quotient(&integer(10), 1, true);
-        let (low, high) = (tenths(9), tenths(11));
-        // Each root halves the logarithm, so the error grows by as many bits; 20 roots reach any number.
-        let work = scale + 16;
-        while reduced < low || reduced > high {
-            let local = work - reduced.weight.min(0) * DIGITS / 2;
-            reduced = reduced.square_root(local);
-            doublings += 1;
+    fn logarithm(&self, scale: i32) -> Result<Self> {
+        // A root costs as much as a few terms of the series, of which each gives twice the bits that the
+        // number is near one.
+        let nearness = (bits(scale) / 8.0).sqrt().max(4.0);
+        let roots = (self.logarithm_size().log2() + nearness).ceil().clamp(0.0, HALVINGS_MAX) as u32;
+        // Each root halves the logarithm, so the error grows by as many bits.
+        let work = scale + decimal_places(roots) + 16;
+        // Significant digits are what counts, however large the number.
+        let mut reduced = self.clone().round(work - self.weight * DIGITS);
+        for _ in 0..roots {
+            check_for_interrupts()?;
+            reduced = reduced.square_root(work - reduced.weight.div_euclid(2) * DIGITS)?;
         }
-        let ratio = reduced.subtract(&Self::one()).quotient(&reduced.add(&Self::one()), work, true);
-        let square = ratio.times(&ratio, work);
+        let ratio = reduced.subtract(&Self::one()).quotient(&reduced.add(&Self::one()), work, true)?;
+        let square = ratio.times(&ratio, work)?;
         let mut sum = ratio.clone();
         let mut power = ratio;
         let mut n = 3;
         loop {
-            power = power.times(&square, work);
-            let term = power.quotient(&integer(n), work, true);
+            check_for_interrupts()?;
+            power = power.times(&square, work)?;
+            let term = power.quotient(&integer(n), work, true)?;
             if term.is_zero() {
                 break;
             }
             sum = sum.add(&term);
             n += 2;
         }
-        sum.times(&integer(2i64 << doublings), work).round(scale)
+        Ok(sum.times(&power_of_two(roots + 1), work)?.round(scale))
     }
 
     /// The logarithm to any base.
@@ -200,12 +229,12 @@ impl Numeric {
         let (base_weight, number_weight) = (base.logarithm_weight(), self.logarithm_weight());
         let weight = number_weight - base_weight;
         let scale = (MIN_SIGNIFICANT - weight).max(base.scale).max(self.scale).clamp(0, MAX_SCALE);
-        let base = base.logarithm((scale + weight - base_weight + 8).max(0));
-        let number = self.logarithm((scale + weight - number_weight + 8).max(0));
+        let base = base.logarithm((scale + weight - base_weight + 8).max(0))?;
+        let number = self.logarithm((scale + weight - number_weight + 8).max(0))?;
         if base.is_zero() {
             bail!(DIVISION_BY_ZERO, "division by zero");
         }
-        Ok(number.quotient(&base, scale, true))
+        number.quotient(&base, scale, true)
     }
 
     /// # Errors
@@ -232,7 +261,7 @@ impl Numeric {
         let base = self.clone().abs();
         let ln_weight = base.logarithm_weight();
         let rough_scale = (8 - ln_weight).max(0);
-        let rough = base.logarithm(rough_scale).times(exponent, rough_scale).to_f64_saturating();
+        let rough = base.logarithm(rough_scale)?.times(exponent, rough_scale)?.to_f64_saturating();
         if rough.abs() > MAX_RESULT_SCALE * 3.01 {
             if rough > 0.0 {
                 return Err(overflow());
@@ -243,7 +272,7 @@ impl Numeric {
         let scale = (MIN_SIGNIFICANT - weight).max(base.scale).max(exponent.scale).clamp(0, MAX_SCALE);
         let significant = (scale + weight).max(0);
         let work = (significant - ln_weight + 8).max(0);
-        let result = base.logarithm(work).times(exponent, work).exponential(scale)?;
+        let result = base.logarithm(work)?.times(exponent, work)?.exponential(scale)?;
         Ok(if odd { result.negated() } else { result })
     }
 
@@ -311,8 +340,8 @@ impl Numeric {
         match exponent {
             0 => return Ok(Self::one().with_scale(scale)),
             1 => return Ok(self.clone().round(scale)),
-            -1 => return Ok(Self::one().quotient(self, scale, true)),
-            2 => return Ok(self.times(self, scale)),
+            -1 => return Self::one().quotient(self, scale, true),
+            2 => return self.times(self, scale),
             _ => {}
         }
         if self.is_zero() {
@@ -325,14 +354,14 @@ impl Numeric {
         loop {
             if bits & 1 != 0 {
                 let local = significant - (square.weight + result.weight) * DIGITS;
-                result = square.times(&result, local.min(square.scale + result.scale).max(0));
+                result = square.times(&result, local.min(square.scale + result.scale).max(0))?;
             }
             bits >>= 1;
             if bits == 0 {
                 break;
             }
             let local = significant - 2 * square.weight * DIGITS;
-            square = square.times(&square, local.min(2 * square.scale).max(0));
+            square = square.times(&square, local.min(2 * square.scale).max(0))?;
             if square.weight > MAX_WEIGHT || result.weight > MAX_WEIGHT {
                 if exponent > 0 {
                     return Err(overflow());
@@ -340,21 +369,24 @@ impl Numeric {
                 return Ok(Self { scale, ..Self::ZERO });
             }
         }
-        if exponent < 0 { Ok(Self::one().quotient(&result, scale, true)) } else { Ok(result.round(scale)) }
+        if exponent < 0 { Self::one().quotient(&result, scale, true) } else { Ok(result.round(scale)) }
     }
 
     /// Variance or standard deviation from the count, the sum and the sum of squares.
-    pub fn deviation(count: i64, sum: &Self, squares: &Self, sample: bool, root: bool) -> Self {
+    ///
+    /// # Errors
+    /// An interrupt.
+    pub fn deviation(count: i64, sum: &Self, squares: &Self, sample: bool, root: bool) -> Result<Self> {
         let n = integer(count);
         let scale = sum.scale * 2;
-        let numerator = n.times(squares, scale).subtract(&sum.times(sum, scale));
+        let numerator = n.times(squares, scale)?.subtract(&sum.times(sum, scale)?);
         if numerator.signum() <= 0 {
-            return Self::ZERO;
+            return Ok(Self::ZERO);
         }
-        let denominator = n.times(&integer(if sample { count - 1 } else { count }), 0);
+        let denominator = n.times(&integer(if sample { count - 1 } else { count }), 0)?;
         let scale = numerator.division_scale(&denominator);
-        let variance = numerator.quotient(&denominator, scale, true);
-        if root { variance.square_root(scale) } else { variance }
+        let variance = numerator.quotient(&denominator, scale, true)?;
+        if root { variance.square_root(scale) } else { Ok(variance) }
     }
 }
 

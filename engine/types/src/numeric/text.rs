@@ -3,6 +3,7 @@
 use std::fmt;
 use std::str::FromStr;
 
+use kokkiri_primitives::activity::check_for_interrupts;
 use kokkiri_primitives::{Error, Result, bail, error};
 
 use super::{BASE, DIGITS, Kind, MAX_DISPLAY_SCALE, Numeric, NumericRef};
@@ -66,27 +67,38 @@ fn parse_decimal(text: &[u8]) -> Option<Literal> {
     Some(Literal { digits, point: whole + exponent, scale })
 }
 
-/// `0x`, `0o`, `0b` integers with underscores.
-fn parse_radix(text: &[u8]) -> Option<Numeric> {
+/// `0x`, `0o`, `0b` integers with underscores; `None` if it isn't one.
+fn parse_radix(text: &[u8]) -> Result<Option<Numeric>> {
     let (radix, digits) = match text {
         [b'0', b'x' | b'X', rest @ ..] => (16, rest),
         [b'0', b'o' | b'O', rest @ ..] => (8, rest),
         [b'0', b'b' | b'B', rest @ ..] => (2, rest),
-        _ => return None,
+        _ => return Ok(None),
     };
-    let base = Numeric::from(i64::from(radix));
     let mut value = Numeric::ZERO;
+    // As many digits as fit are collected before the long number is touched.
+    let (mut collected, mut unit) = (0, 1);
     let mut after_digit = true;
     for &byte in digits {
         if byte == b'_' && after_digit {
             after_digit = false;
             continue;
         }
-        let digit = (byte as char).to_digit(radix as u32)?;
-        value = value.multiply(&base).add(&Numeric::from(i64::from(digit)));
+        let Some(digit) = (byte as char).to_digit(radix as u32) else { return Ok(None) };
+        collected = collected * radix + i64::from(digit);
+        unit *= radix;
         after_digit = true;
+        if unit > i64::MAX / radix {
+            value = value.multiply(&Numeric::from(unit))?.add(&Numeric::from(collected));
+            if value.weight > i32::from(i16::MAX) {
+                bail!(NUMERIC_VALUE_OUT_OF_RANGE, "value overflows numeric format");
+            }
+            (collected, unit) = (0, 1);
+            check_for_interrupts()?;
+        }
     }
-    (after_digit && !digits.is_empty()).then_some(value)
+    let value = value.multiply(&Numeric::from(unit))?.add(&Numeric::from(collected));
+    Ok((after_digit && !digits.is_empty()).then_some(value))
 }
 
 impl Literal {
@@ -148,7 +160,7 @@ impl FromStr for Numeric {
             };
         }
         if let [b'0', b'x' | b'X' | b'o' | b'O' | b'b' | b'B', ..] = rest {
-            let value = parse_radix(rest).ok_or_else(syntax)?;
+            let value = parse_radix(rest)?.ok_or_else(syntax)?;
             return Ok(if negative { value.negated() } else { value });
         }
         parse_decimal(rest).ok_or_else(syntax)?.into_numeric(negative)
