@@ -274,6 +274,17 @@ def test_portals_end_with_their_transaction(client):
     assert codes(client.ask(execute("p"), SYNC)) == ["34000"]
 
 
+@pytest.mark.parametrize("ending", ["commit", "rollback"])
+@pytest.mark.parametrize("block", [True, False])
+def test_what_ends_a_transaction_ends_its_own_portal(client, ending, block):
+    if block:
+        client.ask(query("begin"))
+    got = client.ask(parse(ending), bind("p"), execute("p"), execute("p"), SYNC)
+    assert tags(got) == [ending.upper()] and codes(got)[-1:] == ["34000"]
+    got = client.ask(parse("begin"), bind("p"), execute("p"), execute("p"), SYNC)
+    assert tags(got) == ["BEGIN"] and codes(got) == ["55000"]
+
+
 def test_skip_to_sync(client):
     got = client.ask(parse("select nothing"), bind(), execute(), parse("select 1"), bind(), execute(), SYNC)
     assert "".join(kind.decode() for kind, _ in got) == "EZ" and codes(got) == ["42703"]
@@ -374,6 +385,19 @@ def test_copy_in_fails(client):
     client.send(query("copy t from stdin"), message(b"d", b"x\n"), message(b"d", b"2\n"), message(b"c"))
     assert codes(client.until(b"Z")) == ["22P02"]
     assert rows(client.ask(query("select count(*) from t"))) == [[b"0"]]
+
+
+@pytest.mark.parametrize("options", ["", " with (format csv)"])
+def test_copy_in_of_what_is_no_text(client, options):
+    client.ask(query("create temp table texts (a text)"))
+    # Refused as soon as it is there: the end of its line is not awaited.
+    client.send(query("copy texts from stdin" + options), message(b"d", b"one\ntwo\xff"))
+    assert codes(client.until(b"Z")) == ["22021"]
+    # A character may come in two pieces, and bad bytes behind a bad line are not met.
+    got = client.ask(query("copy texts from stdin" + options), message(b"d", b"\xc3"), message(b"d", b"\xa4\n"), message(b"c"))
+    assert tags(got) == ["COPY 1"]
+    got = client.ask(query("copy texts from stdin" + options), message(b"d", b"one\ttwo\n\xff" if not options else b"one,two\n\xff"))
+    assert codes(got) == ["22P04"]
 
 
 def test_copy_in_with_other_messages(session):

@@ -292,7 +292,13 @@ impl Session {
             Ran::Complete(tag) => {
                 let empty = matches!(portal.runs, Runs::Empty);
                 portal.finished = true;
-                self.portals.give_back(&name, portal);
+                if ends_transaction(&portal) {
+                    // Its portals end with it, the one that has ended it among them.
+                    drop(portal);
+                    self.close_portals();
+                } else {
+                    self.portals.give_back(&name, portal);
+                }
                 self.command_ends()?;
                 // What is pipelined behind it shares its transaction.
                 self.block.share_implicit();
@@ -579,4 +585,10 @@ fn render(
     }
     rendered.seal(batch.len());
     Ok(Some(rendered))
+}
+
+/// True if the portal's statement ends a transaction or a part of one, even if there was none.
+fn ends_transaction(portal: &Portal) -> bool {
+    let Runs::Utility(raw) = &portal.runs else { return false };
+    matches!(&raw.statement, Statement::Transaction(statement) if ends_failed_block(statement))
 }

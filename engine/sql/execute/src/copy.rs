@@ -20,7 +20,6 @@ use kokkiri_access::heap::InsertOptions;
 use kokkiri_primitives::activity::check_for_interrupts;
 use kokkiri_primitives::{Error, Oid, Result, error};
 use kokkiri_types::Value;
-use kokkiri_types::text::check_encoding;
 
 use crate::context::Environment;
 use binary::BinaryReader;
@@ -204,7 +203,6 @@ impl CopyFrom {
         let Source::Lines(lines) = &mut self.source else { unreachable!("lines come from a line reader") };
         self.line += 1 + lines.take_inner_lines();
         let line = lines.line(range).to_vec();
-        check_encoding(&line).map_err(|error| error.context(self.place(None, None)))?;
         let format = std::mem::take(&mut self.format);
         let fields = match self.columns.is_empty() && line.is_empty() {
             true => Ok(Vec::new()),

@@ -3,10 +3,14 @@
 //! Realises: `CopyReadLineText`. The first line's end says how lines end; another kind of end later is an
 //! error, as it may be data that was not escaped. In text format a backslash hides the byte behind it and
 //! `\.` alone on a line ends the data; in CSV a line goes on while a quote is open.
+//!
+//! The bytes must be text. What is not is met as late as a reader of lines meets it, behind the whole lines
+//! before it, but no later: the rest of its line need not have come.
 
 use std::ops::Range;
 
 use kokkiri_primitives::{Error, Result, error};
+use kokkiri_types::text::check_encoding;
 
 use super::format::{CopyFormat, Kind};
 
@@ -28,6 +32,8 @@ pub struct LineReader {
     /// Start of the line that is being looked for, and how far it has been looked at.
     start: usize,
     scanned: usize,
+    /// How much of the buffer is known to be text: no byte behind it is looked at.
+    valid: usize,
     in_quote: bool,
     after_escape: bool,
     end: LineEnd,
@@ -58,6 +64,7 @@ impl LineReader {
             buffer: Vec::new(),
             start: 0,
             scanned: 0,
+            valid: 0,
             in_quote: false,
             after_escape: false,
             end: LineEnd::Unknown,
@@ -73,8 +80,20 @@ impl LineReader {
         }
         self.buffer.drain(..self.start);
         self.scanned -= self.start;
+        self.valid -= self.start;
         self.start = 0;
         self.buffer.extend_from_slice(piece);
+        let unknown = &self.buffer[self.valid..];
+        let text = std::str::from_utf8(unknown).map_or_else(|error| error.valid_up_to(), str::len);
+        self.valid += unknown[..text].iter().position(|byte| *byte == 0).unwrap_or(text);
+    }
+
+    /// # Errors
+    /// 22021 if what stands behind the valid bytes can't become text, or is the last.
+    fn check_rest(&self, last: bool) -> Result<()> {
+        let rest = &self.buffer[self.valid..];
+        let goes_on = std::str::from_utf8(rest).is_err_and(|error| error.error_len().is_none());
+        if goes_on && !last { Ok(()) } else { check_encoding(rest).map(|_| ()) }
     }
 
     pub fn line(&self, range: &Range<usize>) -> &[u8] {
@@ -94,12 +113,22 @@ impl LineReader {
     /// The next line. `last` says that no more bytes will come.
     ///
     /// # Errors
-    /// 22P04 for an end of line or of data where none may be.
+    /// 22P04 for an end of line or of data where none may be, 22021 for bytes that are no text.
     pub fn next(&mut self, last: bool) -> Result<Found> {
         if self.ended {
             return Ok(Found::End);
         }
-        while self.scanned < self.buffer.len() {
+        let found = self.scan(last)?;
+        if found == Found::More {
+            self.check_rest(last)?;
+        }
+        Ok(found)
+    }
+
+    /// As [`Self::next`], among the bytes known to be text.
+    fn scan(&mut self, last: bool) -> Result<Found> {
+        let last = last && self.valid == self.buffer.len();
+        while self.scanned < self.valid {
             let at = self.scanned;
             let byte = self.buffer[at];
             if self.csv {
@@ -117,13 +146,14 @@ impl LineReader {
                     self.end = LineEnd::Newline;
                     return Ok(self.finish(at, 1));
                 }
-                b'\\' if !self.csv => match self.buffer.get(at + 1) {
+                b'\\' if !self.csv => match self.known(at + 1) {
                     Some(b'.') => {
                         if !self.end_marker(at, last)? {
                             return Ok(Found::More);
                         }
                         self.ended = true;
                         self.buffer = Vec::new();
+                        self.valid = 0;
                         return Ok(Found::End);
                     }
                     Some(_) => self.scanned += 2,
@@ -166,7 +196,7 @@ impl LineReader {
         if self.end == LineEnd::Return {
             return Ok(Some(1));
         }
-        match self.buffer.get(at + 1) {
+        match self.known(at + 1) {
             None if !last => Ok(None),
             Some(b'\n') => {
                 self.end = LineEnd::Both;
@@ -178,6 +208,11 @@ impl LineReader {
                 Ok(Some(1))
             }
         }
+    }
+
+    /// The byte at a place, if it is known to be text.
+    fn known(&self, at: usize) -> Option<u8> {
+        self.buffer[..self.valid].get(at).copied()
     }
 
     fn finish(&mut self, at: usize, length: usize) -> Found {
@@ -192,7 +227,7 @@ impl LineReader {
         let alone = || error!(BAD_COPY_FILE_FORMAT, "end-of-copy marker is not alone on its line");
         let style =
             || error!(BAD_COPY_FILE_FORMAT, "end-of-copy marker does not match previous newline style");
-        let mut rest = self.buffer[at + 2..].iter();
+        let mut rest = self.buffer[at + 2..self.valid].iter();
         let mut next = || match rest.next() {
             Some(byte) => Ok(Some(*byte)),
             None if last => Ok(None),
@@ -258,6 +293,25 @@ mod tests {
         for at in 0..text.len() {
             let (before, after) = text.split_at(at);
             assert_eq!(lines(Kind::Text, &[before, after]).expect("in two pieces"), whole, "cut at {at}");
+        }
+    }
+
+    #[test]
+    fn what_is_no_text_is_met_behind_the_lines_before_it() {
+        let mut reader = LineReader::new(&CopyFormat::new(Kind::Text));
+        reader.feed(b"a\nb\xe2\x82");
+        assert_eq!(reader.next(false).expect("a line"), Found::Line(0..1));
+        assert_eq!(reader.next(false).expect("the rest may come"), Found::More);
+        reader.feed(b"\xac");
+        assert_eq!(reader.next(false).expect("it has"), Found::More);
+        reader.feed(b"\nc\xff");
+        assert!(matches!(reader.next(false), Ok(Found::Line(_))));
+        let error = reader.next(false).expect_err("no text, before its line has ended");
+        assert_eq!(error.message(), "invalid byte sequence for encoding \"UTF8\": 0xff");
+        for bad in [b"a\xe2\x82".as_slice(), b"a\0b", b"\\\xff", b"\r\xff"] {
+            let mut reader = LineReader::new(&CopyFormat::new(Kind::Text));
+            reader.feed(bad);
+            assert_eq!(reader.next(true).expect_err("no text").sqlstate().to_string(), "22021", "{bad:?}");
         }
     }
 
