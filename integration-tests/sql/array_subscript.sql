@@ -16,3 +16,12 @@ select 'abc'::text || 'def', array['a'] || array['b'], array['a'] || 'b'::text, 
 select array[1] || 2::bigint, array[1] || array['x'];
 select array[1] || 'x'::text;
 drop table lists;
+
+-- Subscripts end before the largest integer.
+select '[2147483647:2147483647]={1}'::int[];
+select array_dims('[2147483646:2147483646]={1}'::int[]);
+select array_append('[2147483646:2147483646]={1}'::int[], 1);
+select array_prepend(1, '[-2147483648:-2147483648]={1}'::int[]);
+select array_dims(array_fill(1, array[1], array[2147483647]));
+select array_dims(array_fill(1, array[2], array[2147483646]));
+select array_cat('[2147483646:2147483646]={1}'::int[], '{2,3}');

@@ -41,8 +41,9 @@ fn array_ndims(payload: &[u8]) -> Result<Option<i32>> {
 #[builtin(oid = 747)]
 fn array_dims(payload: &[u8]) -> Result<Option<String>> {
     let array = ArrayRef::new(payload)?;
-    let shown =
-        array.dims().zip(array.lower_bounds()).map(|(size, lower)| format!("[{lower}:{}]", lower + size - 1));
+    let upper = |size: i32, lower: i32| i64::from(lower) + i64::from(size) - 1;
+    let dims = array.dims().zip(array.lower_bounds());
+    let shown = dims.map(|(size, lower)| format!("[{lower}:{}]", upper(size, lower)));
     Ok((array.dimensions() > 0).then(|| shown.collect()))
 }
 
@@ -108,6 +109,10 @@ fn extend(
     }
     if dims.is_empty() {
         (dims, lower) = (vec![0], vec![1]);
+    }
+    let subscript = if front { lower[0].checked_sub(1) } else { lower[0].checked_add(dims[0]) };
+    if subscript.is_none() {
+        bail!(NUMERIC_VALUE_OUT_OF_RANGE, "integer out of range");
     }
     values.insert(if front { 0 } else { values.len() }, value.to_value());
     dims[0] += 1;
@@ -270,8 +275,8 @@ fn positions(payload: &[u8], value: ValueRef<'_>) -> Result<Vec<i32>> {
     }
     let order = equality(array.element)?;
     let lower = array.lower_bounds().next().unwrap_or(1);
-    let numbered = (lower..).zip(array.builtin_elements()?);
-    Ok(numbered.filter(|(_, element)| same(order, *element, value)).map(|(at, _)| at).collect())
+    let numbered = array.builtin_elements()?.zip(lower..);
+    Ok(numbered.filter(|(element, _)| same(order, *element, value)).map(|(_, at)| at).collect())
 }
 
 #[builtin(oid = 3277)]

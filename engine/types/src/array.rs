@@ -273,6 +273,11 @@ pub fn build<'v>(
         bail!(PROGRAM_LIMIT_EXCEEDED, "array size exceeds the maximum allowed ({MAX_ELEMENTS})");
     }
     let dimensions = if count == 0 { 0 } else { dims.len() };
+    // The subscript behind the last one must be a number, too.
+    let overflowing = |(size, lower): &(&i32, &i32)| lower.checked_add(**size).is_none();
+    if let Some((_, lower)) = dims[..dimensions].iter().zip(lower_bounds).find(overflowing) {
+        bail!(PROGRAM_LIMIT_EXCEEDED, "array lower bound is too large: {lower}");
+    }
     let nulls = elements.clone().any(ValueRef::is_null);
     let bare = 16 + 8 * dimensions;
     let data = if nulls { (bare + count.div_ceil(8) + 7) & !7 } else { bare };

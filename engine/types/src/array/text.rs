@@ -148,6 +148,9 @@ impl Reader<'_> {
             if upper < lower {
                 bail!(ARRAY_ELEMENT_ERROR, "upper bound cannot be less than lower bound");
             }
+            if upper == i32::MAX {
+                bail!(PROGRAM_LIMIT_EXCEEDED, "array upper bound is too large: {upper}");
+            }
             let size = i64::from(upper) - i64::from(lower) + 1;
             if size > MAX_ELEMENTS as i64 {
                 bail!(PROGRAM_LIMIT_EXCEEDED, "array size exceeds the maximum allowed ({MAX_ELEMENTS})");
