@@ -265,6 +265,57 @@ fn an_index_page_that_is_its_own_sibling_is_refused() {
     });
 }
 
+/// A half-dead page whose right link leads back: whoever walks right with the page before it locked would wait
+/// for himself, and whoever locks none would walk for ever.
+#[test]
+fn index_pages_in_a_circle_are_refused() {
+    const HALF_DEAD: u8 = 1 << 4;
+    as_the_server_does(|| {
+        let (server, mut owner) = server("fuzz-circle");
+        let tables = Tables::remember(&server, &mut owner);
+        owner.query("set statement_timeout = '1s'");
+        for flags in [0, HALF_DEAD] {
+            tables.restore();
+            let (first, second) = (BlockNumber(1), BlockNumber(2));
+            for Files { file, forks } in &tables.relations {
+                let Some(page) = forks[0].1.get(2).filter(|page| page.special().len() == 16) else {
+                    continue;
+                };
+                let mut page = page.clone();
+                page.special_mut()[4..8].copy_from_slice(&first.0.to_le_bytes());
+                page.special_mut()[12] |= flags;
+                page.set_checksum(second);
+                tables
+                    .instance
+                    .cluster
+                    .storage
+                    .write(*file, Fork::Main, second, &page)
+                    .expect("the disk works");
+            }
+            let mut codes = std::collections::BTreeSet::new();
+            let inserts =
+                (0..1500).step_by(7).map(|id| format!("insert into t values ({id}, 'row {}')", id % 40));
+            let reads = [
+                "set enable_seqscan = off; select count(*) from t where id > 0",
+                "select count(*) from t where id > 0 and a > 'row'",
+                "vacuum t",
+            ];
+            for statement in inserts.chain(reads.map(str::to_owned)) {
+                if let (_, Err(error)) = owner.ask(&statement) {
+                    codes.insert(error.sqlstate().to_string());
+                    assert!(lives_on(&statement, &Err(error)));
+                }
+                assert!(is_usable(&mut owner, &statement));
+            }
+            let known = ["23505", "57014", "XX000", "XX002"];
+            assert!(codes.iter().all(|code| known.contains(&&**code)), "{codes:?}");
+            assert!(flags == 0 || codes.contains("XX002"), "{codes:?}");
+        }
+        tables.restore();
+        drop(owner);
+    });
+}
+
 #[test]
 fn damaged_tables_are_answered() {
     as_the_server_does(|| {

@@ -8,6 +8,7 @@
 //! can bring in another meanwhile. If the leaf is full, dead entries are deleted, versions of unchanged
 //! rows removed bottom-up, duplicates merged; only then it is split.
 
+use kokkiri_primitives::activity::check_for_interrupts;
 use kokkiri_primitives::{BlockNumber, ItemPointer, OffsetNumber, Result, TransactionId, error};
 use kokkiri_storage::{CriticalSection, PageWriteGuard};
 use kokkiri_types::ValueRef;
@@ -173,6 +174,7 @@ fn search_for_insert(tree: &Tree<'_>, key: &SearchKey<'_>) -> Result<(Stack, Pag
         if opaque.is_ignored() || key.is_beyond(&guard, &opaque)? {
             let next = opaque.next.ok_or_else(|| tree.fell_off())?;
             drop(guard);
+            check_for_interrupts()?;
             guard = tree.read(next)?;
             continue;
         }
@@ -214,6 +216,7 @@ fn move_right(
         }
         let next = opaque.next.ok_or_else(|| tree.fell_off())?;
         drop(guard);
+        check_for_interrupts()?;
         guard = tree.write(next)?;
     }
 }
@@ -222,6 +225,7 @@ fn move_right(
 fn step_right(tree: &Tree<'_>, target: &mut Target, stack: &mut [StackEntry]) -> Result<()> {
     let mut next = target.leaf.opaque().next.ok_or_else(|| tree.fell_off())?;
     loop {
+        check_for_interrupts()?;
         let right = tree.write(next)?;
         let opaque = right.opaque();
         if opaque.is_incomplete_split() {

@@ -453,6 +453,7 @@ impl Scan {
             if page.opaque().is_deleted() {
                 // Its key space went to the right; so start over from there.
                 while page.opaque().is_deleted() {
+                    check_for_interrupts()?;
                     from = page.opaque().next.ok_or_else(|| tree.fell_off())?;
                     drop(page);
                     page = tree.read(from)?;

@@ -13,6 +13,7 @@
 //! incomplete split; then the downlink, which clears the mark. Between them searches reach the right half
 //! through the left one's right link.
 
+use kokkiri_primitives::activity::check_for_interrupts;
 use kokkiri_primitives::{BlockNumber, OffsetNumber, Result, error};
 use kokkiri_storage::{CriticalSection, Page, PageWriteGuard};
 
@@ -279,6 +280,7 @@ pub(super) fn find_parent(
     let mut block = entry.block;
     let mut start = entry.offset;
     loop {
+        check_for_interrupts()?;
         let page = tree.write(block)?;
         let opaque = page.opaque();
         if opaque.is_incomplete_split() {

@@ -9,6 +9,9 @@
 //! Lock order: leaf before parent, left before right, metapage last. A split page stays locked while its
 //! parent gets the new downlink; if that fails, the page is marked as incompletely split and the next
 //! insertion that comes along finishes it.
+//!
+//! Links of damaged pages may lead in circles. Whoever follows links in a loop heeds interrupts, and a page
+//! that its own follower holds already is an error: locks on pages know no deadlocks.
 
 use kokkiri_primitives::activity::check_for_interrupts;
 use kokkiri_primitives::{
@@ -90,14 +93,14 @@ impl<'a> Tree<'a> {
 
     /// `_bt_getbuf` with a shared lock.
     pub fn read(&self, block: BlockNumber) -> Result<PageReadGuard> {
-        let guard = self.pin(block)?.read();
+        let guard = self.pin(block)?.read_if_not_held()?.ok_or_else(|| self.leads_in_circles(block))?;
         guard.check(self.name(), block)?;
         Ok(guard)
     }
 
     /// `_bt_getbuf` with an exclusive lock.
     pub fn write(&self, block: BlockNumber) -> Result<PageWriteGuard> {
-        let guard = self.pin(block)?.write();
+        let guard = self.pin(block)?.write_if_not_held()?.ok_or_else(|| self.leads_in_circles(block))?;
         guard.check(self.name(), block)?;
         Ok(guard)
     }
@@ -182,6 +185,7 @@ impl<'a> Tree<'a> {
                     opaque.level
                 ));
             }
+            check_for_interrupts()?;
             block = opaque.next.ok_or_else(|| {
                 error!(INTERNAL_ERROR, "no live root page found in index \"{}\"", self.name())
             })?;
@@ -255,6 +259,12 @@ impl<'a> Tree<'a> {
             check_for_interrupts()?;
             guard = self.read(next)?;
         }
+    }
+
+    /// The error for links that lead back to a page that is locked on the way.
+    fn leads_in_circles(&self, block: BlockNumber) -> kokkiri_primitives::Error {
+        error!(INDEX_CORRUPTED, "links of index \"{}\" lead in a circle to block {block}", self.name())
+            .hint("Please REINDEX it.")
     }
 
     pub fn fell_off(&self) -> kokkiri_primitives::Error {

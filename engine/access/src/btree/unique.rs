@@ -6,6 +6,7 @@
 //! knows which rows are live. The first page that may hold such an entry stays locked throughout: whoever
 //! brings in an equal key must lock it first, so two insertions can't miss each other.
 
+use kokkiri_primitives::activity::check_for_interrupts;
 use kokkiri_primitives::{ItemPointer, OffsetNumber, Result, error};
 use kokkiri_storage::{PageReadGuard, PageWriteGuard};
 
@@ -138,6 +139,7 @@ fn bounds(key: &SearchKey<'_>, page: &PageWriteGuard) -> Result<(u16, u16)> {
 fn live_right(tree: &Tree<'_>, next: Option<kokkiri_primitives::BlockNumber>) -> Result<PageReadGuard> {
     let mut next = next.ok_or_else(|| tree.fell_off())?;
     loop {
+        check_for_interrupts()?;
         let right = tree.read(next)?;
         let opaque = right.opaque();
         if !opaque.is_ignored() {

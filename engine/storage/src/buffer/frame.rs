@@ -18,6 +18,7 @@ use std::ptr::NonNull;
 use kokkiri_primitives::BlockNumber;
 
 use super::Pool;
+use super::content_lock::Lock;
 use super::descriptor::{BufferTag, Descriptor};
 use crate::critical::CriticalSection;
 use crate::page::Page;
@@ -168,6 +169,26 @@ impl PinnedBuffer {
     pub fn write(self) -> PageWriteGuard {
         self.descriptor().content.lock_exclusive(self.pool().parking(self.frame));
         PageWriteGuard { pin: ManuallyDrop::new(self) }
+    }
+
+    /// As [`Self::read`], where damaged links may have led here: `None` if the caller holds the page
+    /// exclusively itself.
+    ///
+    /// # Errors
+    /// An interrupt.
+    pub fn read_if_not_held(self) -> kokkiri_primitives::Result<Option<PageReadGuard>> {
+        let taken = self.descriptor().content.wait_shared(self.pool().parking(self.frame))?;
+        Ok((taken == Lock::Taken).then(|| PageReadGuard { pin: ManuallyDrop::new(self) }))
+    }
+
+    /// As [`Self::write`], where damaged links may have led here: `None` if the caller holds the page
+    /// exclusively itself.
+    ///
+    /// # Errors
+    /// An interrupt.
+    pub fn write_if_not_held(self) -> kokkiri_primitives::Result<Option<PageWriteGuard>> {
+        let taken = self.descriptor().content.wait_exclusive(self.pool().parking(self.frame))?;
+        Ok((taken == Lock::Taken).then(|| PageWriteGuard { pin: ManuallyDrop::new(self) }))
     }
 
     /// Takes the content lock shared if that needs no waiting; else gives the pin back.
