@@ -1,9 +1,11 @@
 //! POSIX regular expressions: `~` and its kin, regexp_replace, regexp_match, substring.
 //!
-//! PostgreSQL's advanced expressions are rewritten to the syntax of the regex crate, which is linear in
-//! the length of its input. Look-around and back-references, which no linear matcher has, are 0A000. Of
-//! alternatives the first that matches wins, where POSIX takes the longest.
+//! PostgreSQL's advanced expressions are rewritten to the syntax of the regex crate, whose automata are
+//! linear in the length of their input; [`matcher`] lets them find POSIX's longest match. Look-around and
+//! back-references, which no linear matcher has, are 0A000.
 
+mod matcher;
+mod preference;
 mod search;
 mod similar;
 
@@ -17,7 +19,7 @@ use kokkiri_primitives::{Error, Result, bail, error};
 use kokkiri_types::Value;
 use kokkiri_types::array;
 use kokkiri_types::builtin::{oid, type_info};
-use regex::{Captures, Regex, RegexBuilder};
+use matcher::{Expression, Group};
 
 use crate::registry::{Builtin, list};
 
@@ -192,7 +194,7 @@ fn bracket(characters: &mut std::iter::Peekable<std::str::Chars<'_>>, out: &mut 
 }
 
 /// Compiles an expression; prefixes `***=` (literal), `***:` and `(?flags)` are understood.
-fn compile(pattern: &str, mut flags: Flags) -> Result<Regex> {
+fn compile(pattern: &str, mut flags: Flags) -> Result<Expression> {
     let mut pattern = pattern;
     if let Some(literal) = pattern.strip_prefix("***=") {
         flags.literal = true;
@@ -214,54 +216,49 @@ fn compile(pattern: &str, mut flags: Flags) -> Result<Regex> {
         pattern = rest;
     }
     let text = if flags.literal { regex::escape(pattern) } else { translate(pattern)? };
-    RegexBuilder::new(&text)
-        .case_insensitive(flags.ignore_case)
-        .multi_line(flags.newline_anchors)
-        .dot_matches_new_line(!flags.newline_excluded)
-        .ignore_whitespace(flags.expanded)
-        .build()
-        .map_err(|failure| {
-            let text = failure.to_string();
-            invalid(match text.lines().last().unwrap_or_default() {
-                line if line.contains("unclosed group") || line.contains("unopened group") => {
-                    "parentheses () not balanced"
-                }
-                line if line.contains("character class") => "brackets [] not balanced",
-                line if line.contains("repetition") => "invalid repetition count(s)",
-                _ => "cannot be compiled",
-            })
+    let shortest = !flags.literal && preference::is_shortest(pattern, flags.expanded);
+    Expression::new(text, flags, shortest).map_err(|failure| {
+        let text = failure.to_string();
+        invalid(match text.lines().last().unwrap_or_default() {
+            line if line.contains("unclosed group") || line.contains("unopened group") => {
+                "parentheses () not balanced"
+            }
+            line if line.contains("character class") => "brackets [] not balanced",
+            line if line.contains("repetition") => "invalid repetition count(s)",
+            _ => "cannot be compiled",
         })
+    })
 }
 
 /// Compiled expressions that a thread keeps: PostgreSQL's cache has 32 as well.
 const CACHE: usize = 32;
 
-type Cached = (String, Flags, Rc<Regex>);
+type Cached = (String, Flags, Rc<Expression>);
 
 thread_local! {
     static EXPRESSIONS: RefCell<Vec<Cached>> = const { RefCell::new(Vec::new()) };
 }
 
 /// The compiled form, most recently used first in the cache.
-fn expression(pattern: &str, flags: Flags) -> Result<Rc<Regex>> {
+fn expression(pattern: &str, flags: Flags) -> Result<Rc<Expression>> {
     let found = EXPRESSIONS.with_borrow_mut(|cache| {
         let at = cache.iter().position(|(text, of, _)| text == pattern && *of == flags)?;
         cache[..=at].rotate_right(1);
         Some(cache[0].2.clone())
     });
-    if let Some(regex) = found {
-        return Ok(regex);
+    if let Some(expression) = found {
+        return Ok(expression);
     }
-    let regex = Rc::new(compile(pattern, flags)?);
+    let expression = Rc::new(compile(pattern, flags)?);
     EXPRESSIONS.with_borrow_mut(|cache| {
         cache.truncate(CACHE - 1);
-        cache.insert(0, (pattern.to_owned(), flags, regex.clone()));
+        cache.insert(0, (pattern.to_owned(), flags, expression.clone()));
     });
-    Ok(regex)
+    Ok(expression)
 }
 
 fn is_match(text: &str, pattern: &str, ignore_case: bool) -> Result<bool> {
-    Ok(expression(pattern, Flags { ignore_case, ..Flags::default() })?.is_match(text))
+    expression(pattern, Flags { ignore_case, ..Flags::default() })?.is_match(text)
 }
 
 macro_rules! operators {
@@ -287,14 +284,20 @@ operators! {
 /// `substring(text from pattern)`: the first group, or the whole match if there is none.
 #[builtin(oid = 2073)]
 fn textregexsubstr(text: &str, pattern: &str) -> Result<Option<String>> {
-    let regex = expression(pattern, Flags::default())?;
-    let Some(captures) = regex.captures(text) else { return Ok(None) };
-    let group = usize::from(regex.captures_len() > 1);
-    Ok(captures.get(group).map(|found| found.as_str().to_owned()))
+    let expression = expression(pattern, Flags::default())?;
+    let Some(groups) = expression.find(text, 0, true)? else { return Ok(None) };
+    let group = usize::from(expression.groups() > 0);
+    Ok(part(text, &groups, group).map(str::to_owned))
+}
+
+/// The text of a group, zero being the whole match.
+fn part<'t>(text: &'t str, groups: &[Group], number: usize) -> Option<&'t str> {
+    let (start, end) = groups.get(number).copied().flatten()?;
+    Some(&text[start..end])
 }
 
 /// Puts groups into a replacement: `\1` to `\9`, `\&` for the whole, `\\` for a backslash.
-fn expand(replacement: &str, captures: &Captures<'_>, out: &mut String) {
+fn expand(replacement: &str, text: &str, groups: &[Group], out: &mut String) {
     let mut characters = replacement.chars();
     while let Some(c) = characters.next() {
         if c != '\\' {
@@ -304,9 +307,9 @@ fn expand(replacement: &str, captures: &Captures<'_>, out: &mut String) {
         match characters.next() {
             Some(digit @ '1'..='9') => {
                 let group = digit as usize - '0' as usize;
-                out.push_str(captures.get(group).map_or("", |found| found.as_str()));
+                out.push_str(part(text, groups, group).unwrap_or_default());
             }
-            Some('&') => out.push_str(&captures[0]),
+            Some('&') => out.push_str(part(text, groups, 0).unwrap_or_default()),
             Some('\\') | None => out.push('\\'),
             Some(other) => {
                 out.push('\\');
@@ -325,30 +328,26 @@ fn replace(
     start: usize,
     n: usize,
 ) -> Result<String> {
-    let regex = expression(pattern, Flags { global: false, ..flags })?;
+    let expression = expression(pattern, Flags { global: false, ..flags })?;
     let (mut out, mut copied, mut matches) = (String::with_capacity(text.len()), 0, 0);
     let mut from = start;
-    while let Some(captures) = captures_at(&regex, text, from) {
-        let whole = captures.get(0).expect("the match itself is a group");
+    let with_groups = replacement.contains('\\');
+    while let Some(groups) = expression.find(text, from, with_groups)? {
+        let (start, end) = groups[0].expect("the match itself is a group");
         matches += 1;
-        from = next_start(text, whole.start(), whole.end());
+        from = next_start(text, start, end);
         if n > 0 && matches != n {
             continue;
         }
-        out.push_str(&text[copied..whole.start()]);
-        expand(replacement, &captures, &mut out);
-        copied = whole.end();
+        out.push_str(&text[copied..start]);
+        expand(replacement, text, &groups, &mut out);
+        copied = end;
         if n > 0 {
             break;
         }
     }
     out.push_str(&text[copied..]);
     Ok(out)
-}
-
-/// The first match from a byte offset on, which may lie behind the text.
-fn captures_at<'t>(regex: &Regex, text: &'t str, from: usize) -> Option<Captures<'t>> {
-    if from <= text.len() { regex.captures_at(text, from) } else { None }
 }
 
 /// Where to look for the match after this one: an empty one is stepped over.
@@ -377,13 +376,11 @@ fn textregexreplace(text: &str, pattern: &str, replacement: &str, flags: &str) -
 
 /// The groups of the first match, or the match itself, as text[].
 fn first_match(text: &str, pattern: &str, flags: Flags) -> Result<Option<Vec<u8>>> {
-    let regex = expression(pattern, flags)?;
-    let Some(captures) = regex.captures(text) else { return Ok(None) };
-    let skip = usize::from(regex.captures_len() > 1);
-    let values: Vec<Value> = captures
-        .iter()
-        .skip(skip)
-        .map(|group| group.map_or(Value::Null, |found| Value::from(found.as_str())))
+    let expression = expression(pattern, flags)?;
+    let Some(groups) = expression.find(text, 0, true)? else { return Ok(None) };
+    let first = usize::from(expression.groups() > 0);
+    let values: Vec<Value> = (first..groups.len())
+        .map(|group| part(text, &groups, group).map_or(Value::Null, Value::from))
         .collect();
     array::build_vector(type_info(oid::TEXT).expect("text is built in"), &values).map(Some)
 }
@@ -414,7 +411,7 @@ fn regexp_like(text: &str, pattern: &str, flags: &str) -> Result<bool> {
     if flags.global {
         bail!(INVALID_PARAMETER_VALUE, "regexp_like() does not support the \"global\" option");
     }
-    Ok(expression(pattern, flags)?.is_match(text))
+    expression(pattern, flags)?.is_match(text)
 }
 
 #[cfg(test)]

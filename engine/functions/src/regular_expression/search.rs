@@ -9,7 +9,7 @@ use kokkiri_types::builtin::{oid, type_info};
 use kokkiri_types::text::char_count;
 use kokkiri_types::{Value, ValueRef, array};
 
-use super::{Flags, captures_at, expression, next_start, replace};
+use super::{Flags, Group, expression, next_start, replace};
 use crate::context::CallContext;
 use crate::registry::{Builtin, list};
 use crate::set_returning::{Listed, SetFunction, SetRows};
@@ -43,9 +43,6 @@ pub(crate) const SETS: &[SetFunction] = &[
     SetFunction::new(2766, "regexp_split_to_table", true, regexp_split_to_table),
 ];
 
-/// Byte range of a group, if it took part.
-type Group = Option<(usize, usize)>;
-
 /// What to look for.
 #[derive(Clone, Copy)]
 struct Search {
@@ -60,21 +57,23 @@ struct Search {
 
 /// The groups of each match.
 fn matches(text: &str, pattern: &str, search: Search) -> Result<Vec<Vec<Group>>> {
-    let regex = expression(pattern, Flags { global: false, ..search.flags })?;
-    let skip = usize::from(search.groups && regex.captures_len() > 1);
+    let expression = expression(pattern, Flags { global: false, ..search.flags })?;
+    let with_groups = search.groups && expression.groups() > 0;
     let (mut found, mut from, mut previous_end) = (Vec::new(), search.start, 0);
-    while let Some(captures) = captures_at(&regex, text, from) {
-        let whole = captures.get(0).expect("the match itself is a group");
-        if !search.splits || whole.start() < text.len() && whole.end() > previous_end {
-            let groups = captures.iter().skip(skip);
-            let groups = groups.map(|group| group.map(|group| (group.start(), group.end())));
-            found.push(if skip == 0 { groups.take(1).collect() } else { groups.collect() });
+    while let Some(mut groups) = expression.find(text, from, with_groups)? {
+        let (start, end) = groups[0].expect("the match itself is a group");
+        if !search.splits || start < text.len() && end > previous_end {
+            if with_groups {
+                groups.remove(0);
+            }
+            groups.truncate(if with_groups { groups.len() } else { 1 });
+            found.push(groups);
         }
-        previous_end = whole.end();
+        previous_end = end;
         if !search.flags.global {
             break;
         }
-        from = next_start(text, whole.start(), whole.end());
+        from = next_start(text, start, end);
     }
     Ok(found)
 }

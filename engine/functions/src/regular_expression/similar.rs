@@ -6,7 +6,7 @@
 use kokkiri_function_macros::builtin;
 use kokkiri_primitives::{Result, bail, error};
 
-use super::{Flags, expression};
+use super::{Flags, expression, part};
 use crate::registry::{Builtin, list};
 
 pub(super) const LIST: &[&[Builtin]] =
@@ -119,9 +119,8 @@ fn similar_to_escape_1(pattern: &str) -> Result<String> {
 #[builtin(oid = 2074)]
 fn substring_similar(text: &str, pattern: &str, escape: &str) -> Result<Option<String>> {
     let (pattern, separators) = advanced(pattern, Some(escape), true)?;
-    let regex = expression(&pattern, Flags::default())?;
-    let Some(captures) = regex.captures(text) else { return Ok(None) };
-    Ok(captures.get(usize::from(separators > 0)).map(|found| found.as_str().to_owned()))
+    let groups = expression(&pattern, Flags::default())?.find(text, 0, true)?;
+    Ok(groups.and_then(|groups| part(text, &groups, usize::from(separators > 0)).map(str::to_owned)))
 }
 
 #[cfg(test)]
