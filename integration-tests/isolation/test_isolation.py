@@ -875,6 +875,64 @@ case("nothing_is_granted_to_a_role_that_is_being_dropped", """
     s2 error 42704
 """)
 
+case("temporary_tables_are_for_their_session_alone", """
+    s1: create temp table mine (a int primary key, b text)
+    s1: insert into mine select g, 'row' from generate_series(1, 10) g
+    s1: create temp sequence counter
+    s1: create view pg_temp.seen as select count(*) from mine
+    s2: select set_config('search_path', nspname, false) ~ 'pg_temp' from pg_class c join pg_namespace n on n.oid = relnamespace where relname = 'mine'
+    s2: select * from mine
+    s2: select * from seen
+    s2: select b from mine where a = 1 for update
+    s2: insert into mine values (11)
+    s2: update mine set b = 'other'
+    s2: delete from mine
+    s2: explain analyze select * from mine
+    s2: copy mine to '/dev/null'
+    s2: truncate mine
+    s2: select nextval('counter')
+    s2: create index on mine (b)
+    s2: alter table mine add column c int
+    s2: alter table mine alter b set not null
+    s2: analyze mine
+    s2: vacuum mine
+    s2: comment on table mine is 'not mine'
+    s2: alter table mine rename b to c
+    s1: select count(c) from mine
+    s1: select nextval('counter')
+    s2: drop view seen
+    s2: drop table mine
+    s1: select * from mine
+""", """
+    s1 CREATE TABLE
+    s1 INSERT 0 10
+    s1 CREATE SEQUENCE
+    s1 CREATE VIEW
+    s2 rows (True)
+    s2 error 0A000
+    s2 error 0A000
+    s2 error 0A000
+    s2 error 0A000
+    s2 error 0A000
+    s2 error 0A000
+    s2 error 0A000
+    s2 error 0A000
+    s2 error 0A000
+    s2 error 0A000
+    s2 error 0A000
+    s2 error 0A000
+    s2 error 0A000
+    s2 ANALYZE
+    s2 VACUUM
+    s2 COMMENT
+    s2 ALTER TABLE
+    s1 rows (10)
+    s1 rows (1)
+    s2 DROP VIEW
+    s2 DROP TABLE
+    s1 error 42P01
+""")
+
 
 @pytest.mark.parametrize("name", CASES)
 def test_isolation(name, connect):

@@ -221,8 +221,16 @@ impl CatalogView<'_> {
         Ok(files)
     }
 
-    /// The process number whose temporary files a relation's are: only the own session's can be opened.
-    pub(crate) fn temp_owner(&self) -> Option<ProcNumber> {
-        Some(self.transaction.proc())
+    /// The process number of the session that a schema's temporary relations belong to, which its name
+    /// tells: `GetTempNamespaceProcNumber`. Entries are shared, so it can't be the one who happens to ask.
+    pub(crate) fn temp_owner(&self, namespace: Oid) -> Result<Option<ProcNumber>> {
+        let own = [self.session.temp_namespace(), self.session.temp_toast_namespace()];
+        if own.contains(&Some(namespace)) {
+            return Ok(Some(self.transaction.proc()));
+        }
+        let Some(entry) = self.namespace(namespace)? else { return Ok(None) };
+        let prefixes = ["pg_temp_", "pg_toast_temp_"];
+        let number = prefixes.iter().find_map(|prefix| entry.name.strip_prefix(prefix));
+        Ok(number.and_then(|number| number.parse().ok()).map(ProcNumber))
     }
 }

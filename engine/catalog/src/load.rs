@@ -170,7 +170,11 @@ impl CatalogView<'_> {
             // A view or composite type has no files.
             None => RelFileNumber(0),
         };
-        Ok(relation_file(class, number, &self.session.database, self.temp_owner()))
+        let temp = match class.relpersistence {
+            b't' => self.temp_owner(class.relnamespace)?,
+            _ => None,
+        };
+        Ok(relation_file(class, number, &self.session.database, temp))
     }
 
     fn load_tuple_desc(&self, relation: Oid) -> Result<TupleDesc> {

@@ -315,6 +315,12 @@ impl<'a> CatalogView<'a> {
         })
     }
 
+    /// True for a temporary relation of another session: `RELATION_IS_OTHER_TEMP`.
+    pub fn is_others_temporary(&self, entry: &RelationEntry) -> bool {
+        let own = [self.session.temp_namespace(), self.session.temp_toast_namespace()];
+        entry.relation.is_temporary() && !own.contains(&Some(entry.namespace))
+    }
+
     // Types.
 
     pub fn type_entry(&self, oid: Oid) -> Result<Option<Arc<TypeEntry>>> {

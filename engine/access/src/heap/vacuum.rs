@@ -16,12 +16,10 @@
 //! Only if no page was skipped that may hold old ids does VACUUM know the oldest id left, and the caller
 //! may advance `relfrozenxid`.
 
+mod cost;
 mod cutoffs;
 mod truncate;
 
-use kokkiri_primitives::activity::{
-    UsageSnapshot, WaitEvent, check_for_interrupts, wait_until, with_current,
-};
 use kokkiri_primitives::{BlockNumber, Fork, ItemPointer, MultiXactId, OffsetNumber, Result, TransactionId};
 use kokkiri_storage::buffer::{PageWriteGuard, PinnedBuffer, ReadMode, Ring};
 use kokkiri_storage::page::PD_ALL_VISIBLE;
@@ -42,6 +40,7 @@ use crate::btree::vacuum::{VacuumStatistics, bulk_delete, cleanup};
 use crate::relation::IndexCleanup;
 use crate::tuple::header::TupleHeader;
 
+pub use cost::{CostBalance, CostLimits};
 pub use cutoffs::{FreezeAges, compute_cutoffs};
 
 /// Runs of skippable pages shorter than this are read all the same: `SKIP_PAGES_THRESHOLD`.
@@ -50,24 +49,6 @@ const SKIP_RUN_MIN: u32 = 32;
 const BYPASS_SHARE: f64 = 0.02;
 /// Bytes a dead tid takes in memory.
 const TID_SIZE: usize = 8;
-
-static VACUUM_DELAY: WaitEvent = WaitEvent::new("Timeout", "VacuumDelay");
-
-/// What the cost settings say. A delay of zero never sleeps.
-#[derive(Clone, Copy, Debug)]
-pub struct CostLimits {
-    pub delay_ms: f64,
-    pub limit: u64,
-    pub page_hit: u64,
-    pub page_miss: u64,
-    pub page_dirty: u64,
-}
-
-impl Default for CostLimits {
-    fn default() -> Self {
-        Self { delay_ms: 0.0, limit: 200, page_hit: 1, page_miss: 2, page_dirty: 20 }
-    }
-}
 
 /// How a table is vacuumed.
 #[derive(Clone, Copy, Debug)]
@@ -129,8 +110,7 @@ struct Vacuum<'a> {
     /// One past the last page that holds something.
     nonempty: u32,
     vm: VmPin,
-    usage: UsageSnapshot,
-    balance: u64,
+    costs: CostBalance,
 }
 
 impl Heap<'_> {
@@ -152,8 +132,7 @@ impl Heap<'_> {
             pages_with_dead: 0,
             nonempty: 0,
             vm: VmPin::default(),
-            usage: current_usage(),
-            balance: 0,
+            costs: CostBalance::new(options.costs),
         };
         vacuum.scan()?;
         vacuum.reap(true)?;
@@ -162,10 +141,6 @@ impl Heap<'_> {
         vacuum.truncate_tail()?;
         vacuum.finish()
     }
-}
-
-fn current_usage() -> UsageSnapshot {
-    with_current(|backend| backend.map_or_else(UsageSnapshot::default, |backend| backend.usage.snapshot()))
 }
 
 impl Vacuum<'_> {
@@ -177,7 +152,7 @@ impl Vacuum<'_> {
     fn scan(&mut self) -> Result<()> {
         let mut block = 0;
         while block < self.report.pages {
-            self.pace()?;
+            self.costs.delay_point()?;
             let skip = self.skippable_run(block)?;
             if skip > 0 {
                 block += skip;
@@ -457,7 +432,7 @@ impl Vacuum<'_> {
             self.report.indexes[position] = Some(statistics);
         }
         for page_tids in dead.chunk_by(|a, b| a >> 16 == b >> 16) {
-            self.pace()?;
+            self.costs.delay_point()?;
             let block = ItemPointer::from_u64(page_tids[0]).block;
             let offsets = page_tids.iter().map(|tid| ItemPointer::from_u64(*tid).offset).collect();
             self.reap_page(block, offsets)?;
@@ -522,29 +497,6 @@ impl Vacuum<'_> {
             let tree = Tree::new(heap.cluster(), index, heap.transaction.current_xid_if_assigned());
             let statistics = self.report.indexes[position].take();
             self.report.indexes[position] = cleanup(&tree, self.ring.as_ref(), statistics, exact)?;
-        }
-        Ok(())
-    }
-
-    /// Sleeps when the work since the last sleep has cost enough.
-    fn pace(&mut self) -> Result<()> {
-        check_for_interrupts()?;
-        let costs = &self.options.costs;
-        if costs.delay_ms <= 0.0 {
-            return Ok(());
-        }
-        let now = current_usage();
-        let used = now - self.usage;
-        self.usage = now;
-        self.balance += used.shared_hit * costs.page_hit
-            + used.shared_read * costs.page_miss
-            + used.shared_dirtied * costs.page_dirty;
-        if self.balance >= costs.limit {
-            let share = (self.balance as f64 / costs.limit.max(1) as f64).min(4.0);
-            let until = std::time::Instant::now()
-                + std::time::Duration::from_micros((costs.delay_ms * share * 1000.0) as u64);
-            self.balance = 0;
-            wait_until::<()>(&VACUUM_DELAY, Some(until), || Ok(None))?;
         }
         Ok(())
     }

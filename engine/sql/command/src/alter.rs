@@ -69,6 +69,7 @@ pub fn execute(context: &mut CommandContext<'_>, statement: &AlterTableStmt) -> 
     };
     check_kind(&entry, statement)?;
     name::check_owner(context, &entry)?;
+    name::check_not_others_temporary(context, &entry, "alter temporary tables")?;
     let mut commands: Vec<&AlterTableCmd> = statement.commands.iter().collect();
     commands.sort_by_key(|command| pass(&command.action));
     let mut altered = Altered {

@@ -267,6 +267,19 @@ pub fn check_owner(context: &CommandContext<'_>, entry: &RelationEntry) -> Resul
     Ok(())
 }
 
+/// # Errors
+/// 0A000 "cannot ... of other sessions" for a temporary relation of another session.
+pub fn check_not_others_temporary(
+    context: &CommandContext<'_>,
+    entry: &RelationEntry,
+    what: &str,
+) -> Result<()> {
+    if context.view.is_others_temporary(entry) {
+        return Err(error!(FEATURE_NOT_SUPPORTED, "cannot {what} of other sessions"));
+    }
+    Ok(())
+}
+
 /// A relation's name, qualified if it can't be found without.
 pub fn visible_name(context: &CommandContext<'_>, oid: Oid, name: &str, namespace: Oid) -> Result<String> {
     let quoted = quote_identifier(name);

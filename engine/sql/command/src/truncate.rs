@@ -71,7 +71,7 @@ fn check(context: &CommandContext<'_>, entry: &RelationEntry) -> Result<()> {
             "permission denied: \"{}\" is a system catalog", entry.name
         ));
     }
-    Ok(())
+    name::check_not_others_temporary(context, entry, "truncate temporary tables")
 }
 
 /// # Errors

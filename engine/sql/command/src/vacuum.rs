@@ -11,7 +11,9 @@ mod analyze;
 use std::sync::Arc;
 
 use kokkiri_access::heap::Heap;
-use kokkiri_access::heap::vacuum::{CostLimits, FreezeAges, VacuumOptions, VacuumReport, compute_cutoffs};
+use kokkiri_access::heap::vacuum::{
+    CostBalance, CostLimits, FreezeAges, VacuumOptions, VacuumReport, compute_cutoffs,
+};
 use kokkiri_access::relation::{IndexCleanup, RelationKind};
 use kokkiri_catalog::entries::RelationEntry;
 use kokkiri_catalog::lookup::Lookup;
@@ -20,7 +22,7 @@ use kokkiri_catalog::row::CatalogRow;
 use kokkiri_catalog::rows::PgClass;
 use kokkiri_parse::AtLocation;
 use kokkiri_parse::tree::{DefElem, VacuumStmt};
-use kokkiri_primitives::settings::parameters;
+use kokkiri_primitives::settings::{Settings, parameters};
 use kokkiri_primitives::{Error, MultiXactId, Oid, Result, SqlState, TransactionId, error};
 use kokkiri_transaction::{LockMode, LockOutcome, WaitPolicy};
 
@@ -161,6 +163,10 @@ fn open(
         return Ok(None);
     }
     let Some(entry) = context.view.relation(oid)? else { return Ok(None) };
+    // Only its own session can look at what a temporary table holds.
+    if context.view.is_others_temporary(&entry) {
+        return Ok(None);
+    }
     let maintain = Privileges::MAINTAIN;
     let (role, acl) = (context.role(), entry.acl.as_ref());
     let database = context.view.database(context.view.database_oid())?;
@@ -241,7 +247,6 @@ fn vacuum_one(context: &mut CommandContext<'_>, entry: &RelationEntry, wanted: &
     };
     let (cutoffs, aggressive) =
         compute_cutoffs(&heap, class.relfrozenxid, MultiXactId(class.relminmxid.0), &ages);
-    let number = |value: i64| value.max(0) as u64;
     let report = heap.vacuum(&VacuumOptions {
         cutoffs,
         aggressive: aggressive || wanted.read_all,
@@ -250,15 +255,20 @@ fn vacuum_one(context: &mut CommandContext<'_>, entry: &RelationEntry, wanted: &
         truncate: wanted.truncate.unwrap_or_else(|| settings.get(parameters::VACUUM_TRUNCATE)),
         ring_kilobytes: settings.get(parameters::VACUUM_BUFFER_USAGE_LIMIT).max(0) as usize,
         memory_bytes: settings.get(parameters::MAINTENANCE_WORK_MEM).max(64) as usize * 1024,
-        costs: CostLimits {
-            delay_ms: settings.get(parameters::VACUUM_COST_DELAY),
-            limit: number(settings.get(parameters::VACUUM_COST_LIMIT)),
-            page_hit: number(settings.get(parameters::VACUUM_COST_PAGE_HIT)),
-            page_miss: number(settings.get(parameters::VACUUM_COST_PAGE_MISS)),
-            page_dirty: number(settings.get(parameters::VACUUM_COST_PAGE_DIRTY)),
-        },
+        costs: cost_limits(settings),
     })?;
     note_findings(context, entry, &class, &report)
+}
+
+fn cost_limits(settings: &Settings) -> CostLimits {
+    let number = |value: i64| value.max(0) as u64;
+    CostLimits {
+        delay_ms: settings.get(parameters::VACUUM_COST_DELAY),
+        limit: number(settings.get(parameters::VACUUM_COST_LIMIT)),
+        page_hit: number(settings.get(parameters::VACUUM_COST_PAGE_HIT)),
+        page_miss: number(settings.get(parameters::VACUUM_COST_PAGE_MISS)),
+        page_dirty: number(settings.get(parameters::VACUUM_COST_PAGE_DIRTY)),
+    }
 }
 
 /// `vac_update_relstats` for table and indexes.
@@ -328,5 +338,6 @@ fn analyze_table(
     if oid == PG_STATISTIC || entry.relation.is_toast() {
         return Ok(());
     }
-    analyze::analyze(context, &entry, columns)
+    let mut costs = CostBalance::new(cost_limits(context.view.settings));
+    analyze::analyze(context, &entry, columns, &mut costs)
 }

@@ -33,13 +33,13 @@ impl BufferPool {
         count: usize,
         ring: Option<&Ring>,
     ) -> Result<Extension> {
-        self.route(rel).extend(rel, fork, count, None, ring)
+        self.route_own(rel)?.extend(rel, fork, count, None, ring)
     }
 
     /// Makes the fork at least `blocks` long, creating it if it is missing, and pins its last block of
     /// those, zeroed if it is new: `ExtendBufferedRelTo`.
     pub fn extend_to(&self, rel: RelationFile, fork: Fork, blocks: u32) -> Result<PinnedBuffer> {
-        let pool = self.route(rel);
+        let pool = self.route_own(rel)?;
         if !pool.smgr.exists(rel, fork)? {
             pool.smgr.create(rel, fork, true)?;
         }

@@ -280,7 +280,11 @@ impl BufferPool {
     }
 
     /// Length of a fork in blocks.
+    ///
+    /// # Errors
+    /// 0A000 for a temporary relation of another session: what it has is not all on disk.
     pub fn blocks(&self, rel: RelationFile, fork: kokkiri_primitives::Fork) -> Result<u32> {
+        self.check_own(rel)?;
         self.shared.smgr.blocks(rel, fork)
     }
 
@@ -308,6 +312,28 @@ impl BufferPool {
     pub fn discard_local(&self, owner: ProcNumber) {
         self.local.write().remove(&owner);
         self.local_sizes.lock().remove(&owner);
+    }
+
+    /// The pool of a relation whose pages are to be looked at: a temporary one's are for its session alone.
+    ///
+    /// # Errors
+    /// 0A000 for a temporary relation of another session.
+    #[inline]
+    fn route_own(&self, rel: RelationFile) -> Result<Route<'_>> {
+        self.check_own(rel)?;
+        Ok(self.route(rel))
+    }
+
+    #[inline]
+    fn check_own(&self, rel: RelationFile) -> Result<()> {
+        let Some(owner) = rel.temp() else { return Ok(()) };
+        if with_current(|backend| backend.is_none_or(|backend| backend.number == owner)) {
+            return Ok(());
+        }
+        Err(Error::new(
+            kokkiri_primitives::SqlState::FEATURE_NOT_SUPPORTED,
+            "cannot access temporary tables of other sessions",
+        ))
     }
 
     #[inline]

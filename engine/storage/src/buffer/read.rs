@@ -45,7 +45,7 @@ impl BufferPool {
         mode: ReadMode,
         ring: Option<&Ring>,
     ) -> Result<PinnedBuffer> {
-        let pool = self.route(rel);
+        let pool = self.route_own(rel)?;
         let tag = BufferTag { locator: rel.locator, fork, block };
         match pool.hit(&tag, ring) {
             Some(pin) => Ok(pin),
@@ -68,7 +68,7 @@ impl BufferPool {
         count: usize,
         ring: Option<&Ring>,
     ) -> Result<Run> {
-        let pool = self.route(rel);
+        let pool = self.route_own(rel)?;
         let ring_limit = ring.map_or(usize::MAX, Ring::pin_limit);
         let limit = pool.config.io_combine_limit.min(pool.config.pin_limit).min(ring_limit).max(1);
         let mut run = Run { pins: Vec::with_capacity(count.min(limit)), read_from_disk: false };
@@ -79,7 +79,7 @@ impl BufferPool {
     /// A page whose old contents don't matter, zeroed unless it is in memory, locked exclusively:
     /// `RBM_ZERO_AND_LOCK`. The block exists.
     pub fn read_zeroed(&self, rel: RelationFile, fork: Fork, block: BlockNumber) -> Result<PageWriteGuard> {
-        let pool = self.route(rel);
+        let pool = self.route_own(rel)?;
         let tag = BufferTag { locator: rel.locator, fork, block };
         if let Some(pin) = pool.hit(&tag, None) {
             return Ok(pin.write());
@@ -137,7 +137,7 @@ impl BufferPool {
 
     /// Says that blocks will be needed soon: asks the system to read those that are not in memory.
     pub fn prefetch(&self, rel: RelationFile, fork: Fork, block: BlockNumber) -> Result<()> {
-        let pool = self.route(rel);
+        let pool = self.route_own(rel)?;
         let tag = BufferTag { locator: rel.locator, fork, block };
         match pool.mapping.find(&pool.descriptors, &tag, tag.hash()) {
             Some(_) => Ok(()),

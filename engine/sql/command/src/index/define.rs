@@ -82,6 +82,7 @@ fn check_table(context: &CommandContext<'_>, table: &RelationEntry) -> Result<()
         }
     }
     name::check_owner(context, table)?;
+    name::check_not_others_temporary(context, table, "create indexes on temporary tables")?;
     let entry = context
         .view
         .namespace(table.namespace)?

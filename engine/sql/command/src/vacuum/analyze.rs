@@ -4,12 +4,12 @@
 
 use std::cmp::Ordering;
 
+use kokkiri_access::heap::vacuum::CostBalance;
 use kokkiri_access::heap::{Heap, Scan, ScanOptions};
 use kokkiri_catalog::entries::RelationEntry;
 use kokkiri_catalog::lookup::Lookup;
 use kokkiri_catalog::row::{AnyArray, Array};
 use kokkiri_catalog::rows::{PgAttribute, PgStatistic};
-use kokkiri_primitives::activity::check_for_interrupts;
 use kokkiri_primitives::settings::parameters;
 use kokkiri_primitives::{BlockNumber, Fork, ItemPointer, Oid, Result, error};
 use kokkiri_statistics::analyze::{ColumnOrder, ColumnSample, compute};
@@ -30,13 +30,18 @@ const LESS: i16 = 1;
 const EQUAL: i16 = 3;
 
 /// Analyzes a table.
-pub fn analyze(context: &mut CommandContext<'_>, table: &RelationEntry, names: &[String]) -> Result<()> {
+pub fn analyze(
+    context: &mut CommandContext<'_>,
+    table: &RelationEntry,
+    names: &[String],
+    costs: &mut CostBalance,
+) -> Result<()> {
     let columns = columns_to_analyze(context, table, names)?;
     let most = columns.iter().map(|(_, target)| *target).max().unwrap_or(0);
     let wanted_rows = ROWS_PER_TARGET * most.max(1);
     let buffers = &context.cluster().buffers;
     let pages = buffers.blocks(table.relation.file, Fork::Main)?;
-    let (rows, total) = sample(context, table, &columns, pages, wanted_rows)?;
+    let (rows, total) = sample(context, table, &columns, (pages, wanted_rows), costs)?;
     for (at, (attribute, target)) in columns.iter().enumerate() {
         let values: Vec<Value> = rows.iter().map(|row| row[at].clone()).collect();
         let statistics = describe(context, attribute, &values, total, *target)?;
@@ -103,8 +108,8 @@ fn sample(
     context: &CommandContext<'_>,
     table: &RelationEntry,
     columns: &[(Attribute, usize)],
-    pages: u32,
-    wanted: usize,
+    (pages, wanted): (u32, usize),
+    costs: &mut CostBalance,
 ) -> Result<(Vec<Vec<Value>>, f64)> {
     let seed = context.transaction().start_time().0 as u64 ^ u64::from(table.oid.0) << 32;
     let blocks = BlockSampler::new(pages, wanted as u32, Random::new(seed));
@@ -117,7 +122,7 @@ fn sample(
         columns.iter().map(|(attribute, _)| attribute.number as usize - 1).collect();
     let mut read = 0u32;
     for block in blocks {
-        check_for_interrupts()?;
+        costs.delay_point()?;
         read += 1;
         let options = ScanOptions {
             columns: wanted_columns.clone(),
