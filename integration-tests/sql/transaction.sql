@@ -130,3 +130,24 @@ select id from account where id = 10;
 begin\; insert into account values (11, 1)\; commit\; select 1 / 0;
 select id from account where id >= 10 order by id;
 drop table account;
+
+-- What would write is refused wherever it stands; what is only explained is not run.
+create table written (a int);
+prepare writing as insert into written values (1);
+begin read only;
+explain (costs off) insert into written values (1);
+savepoint s;
+explain (analyze) insert into written values (1);
+rollback to s;
+explain (analyze) select * from written for update;
+rollback to s;
+explain (analyze) execute writing;
+rollback to s;
+execute writing;
+rollback to s;
+copy (delete from written returning a) to stdout;
+rollback to s;
+explain (analyze, costs off, timing off, summary off, buffers off) select * from written;
+rollback;
+deallocate writing;
+drop table written;

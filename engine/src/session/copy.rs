@@ -261,6 +261,9 @@ impl Session {
             None => copy::query_flags(&options.force_quote, &names)?,
         };
         let plan = statement::plan(&facts, query, &[])?;
+        if self.block.transaction().is_read_only() {
+            statement::check_read_only(&view, &plan)?;
+        }
         let execution = Execution::new(plan, &facts)?;
         let output = copy.filename.as_ref().map(|name| Output::open(name, copy.is_program)).transpose()?;
         let writer = CopyWriter::new(options.format, force_quote);

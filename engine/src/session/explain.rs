@@ -132,6 +132,9 @@ impl Session {
         let Explained { plan, parameters, mut times } = explained;
         let view = self.view();
         let facts = self.facts(&view);
+        if options.analyze && self.block.transaction().is_read_only() {
+            statement::check_read_only(&view, &plan)?;
+        }
         let mut execution = Execution::new(Arc::clone(&plan), &facts)?;
         if options.analyze {
             execution.instrument(options.timing);
