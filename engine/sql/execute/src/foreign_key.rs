@@ -3,26 +3,24 @@
 //! Realises: `ri_triggers.c`. Looked at when a statement has done all its changes, as PostgreSQL's
 //! constraint triggers are: a new key must be found (and its row locked) in the referenced table; a
 //! vanished key must not be referred to any more, or its references go with it ([`action`]). A check of a
-//! deferrable constraint may wait for the end of the transaction ([`deferred`]).
+//! deferrable constraint may wait for the end of the transaction ([`deferred`]). What each of them sees of
+//! the other table is told in [`lookup`].
 
 mod action;
 pub mod deferred;
+mod lookup;
 
 use std::sync::Arc;
 
-use kokkiri_access::btree::{self, Condition, Direction, ScanKey, Strategy};
-use kokkiri_access::heap::{FetchedRow, Heap, RowLock, RowLockMode, Scan, ScanOptions, TupleFetch};
+use kokkiri_access::heap::{Heap, TupleFetch};
 use kokkiri_access::relation::{IndexDescriptor, Relation};
 use kokkiri_catalog::entries::{ConstraintEntry, ForeignKeyAction, ForeignKeyMatch};
-use kokkiri_primitives::activity::check_for_interrupts;
 use kokkiri_primitives::{Error, ItemPointer, Oid, Result, SqlState};
-use kokkiri_transaction::{Visibility, WaitPolicy};
-use kokkiri_types::compare::{Comparator, comparator};
-use kokkiri_types::{BATCH_ROWS, Batch, PhysicalType, TupleDesc, Value};
+use kokkiri_transaction::Visibility;
+use kokkiri_types::{TupleDesc, Value};
 
 use crate::constraint::value_text;
 use crate::context::Context;
-use crate::cross_type::cross_type;
 
 use deferred::{DeferredCheck, Side};
 
@@ -196,7 +194,7 @@ impl ForeignKeyCheck {
             }
             action => {
                 // Most keys that go are not referred to.
-                if !self.exists(context, old, RowLockMode::KeyShare, false)? {
+                if !self.is_referred_to(context, old)? {
                     return Ok(false);
                 }
                 self.act(context, relation, action, old, new)?;
@@ -232,7 +230,7 @@ impl ForeignKeyCheck {
             }
             return Ok(());
         }
-        if self.exists(context, row, RowLockMode::KeyShare, true)? {
+        if self.lock_referenced(context, row)? {
             return Ok(());
         }
         Err(Error::new(
@@ -260,7 +258,7 @@ impl ForeignKeyCheck {
         row: &[Value],
         action: ForeignKeyAction,
     ) -> Result<()> {
-        if !self.exists(context, row, RowLockMode::KeyShare, false)? {
+        if !self.lock_reference(context, row)? {
             return Ok(());
         }
         if action == ForeignKeyAction::NoAction && self.key_is_back(context, relation, row)? {
@@ -289,96 +287,5 @@ impl ForeignKeyCheck {
         ))
         .table(self.other.namespace_name.clone(), self.other.name.clone())
         .constraint(name.to_string()))
-    }
-
-    /// Whether the other table has a live row with the key of `row`.
-    fn exists(&self, context: &Context<'_>, row: &[Value], mode: RowLockMode, lock: bool) -> Result<bool> {
-        match &self.index {
-            Some(index) => self.exists_by_index(context, index, row, mode, lock),
-            None => self.exists_by_scan(context, row),
-        }
-    }
-
-    fn exists_by_index(
-        &self,
-        context: &Context<'_>,
-        index: &Arc<IndexDescriptor>,
-        row: &[Value],
-        mode: RowLockMode,
-        lock: bool,
-    ) -> Result<bool> {
-        let heap = Heap::new(&self.other, context.transaction);
-        let mut keys = Vec::new();
-        for (own, other) in self.own.iter().zip(&self.others) {
-            let attribute = &self.other.tuple_desc[*other];
-            let column = index.key_columns().iter().position(|column| {
-                column.key == kokkiri_access::relation::IndexKey::Attribute(*other as u16)
-            });
-            let Some(column) = column else { continue };
-            let own_type = self.other_side_types[self.own.iter().position(|at| at == own).unwrap_or(0)];
-            let condition = Condition::Compare {
-                strategy: Strategy::Equal,
-                value: row[*own].clone(),
-                cross_type: cross_type(attribute.type_oid, own_type)?,
-            };
-            keys.push(ScanKey { column, condition });
-        }
-        let cluster = context.transaction.cluster();
-        let options = btree::ScanOptions { mvcc: false, with_tuples: false, skip_killed: true };
-        let mut scan = btree::Scan::new(Arc::clone(cluster), Arc::clone(index), keys, options);
-        let mut fetch = TupleFetch::new(&heap, &[]);
-        while let Some(tid) = scan.next(Direction::Forward)? {
-            check_for_interrupts()?;
-            let found = fetch.fetch_chain(&heap, &Visibility::SelfCurrent, tid, 0, &mut [])?;
-            let FetchedRow::Visible(at) = found else { continue };
-            if !lock {
-                return Ok(true);
-            }
-            fetch.release();
-            let wanted = RowLock { mode, policy: WaitPolicy::Block, follow_updates: true };
-            if heap.lock_row(at, wanted)?.is_ok() {
-                return Ok(true);
-            }
-            // Changed while we waited: the key may live on in a newer version, which the index also
-            // leads to.
-            let again = fetch.fetch_chain(&heap, &Visibility::SelfCurrent, tid, 0, &mut [])?;
-            if let FetchedRow::Visible(at) = again {
-                fetch.release();
-                if heap.lock_row(at, wanted)?.is_ok() {
-                    return Ok(true);
-                }
-            }
-        }
-        Ok(false)
-    }
-
-    fn exists_by_scan(&self, context: &Context<'_>, row: &[Value]) -> Result<bool> {
-        let heap = Heap::new(&self.other, context.transaction);
-        let types: Vec<PhysicalType> =
-            self.others.iter().map(|at| self.other.tuple_desc[*at].physical).collect();
-        let mut compare: Vec<Comparator> = Vec::new();
-        for (at, own_type) in self.others.iter().zip(&self.other_side_types) {
-            let attribute = &self.other.tuple_desc[*at];
-            compare.push(match cross_type(attribute.type_oid, *own_type)? {
-                Some(cross) => cross.column,
-                None => comparator(attribute.type_oid, attribute.collation)?,
-            });
-        }
-        let options = ScanOptions { columns: self.others.clone(), ..ScanOptions::default() };
-        let mut scan = Scan::new(&heap, &options)?;
-        let mut batch = Batch::new(types.iter().copied());
-        while scan.next(&heap, &Visibility::SelfCurrent, &mut batch, BATCH_ROWS)? > 0 {
-            check_for_interrupts()?;
-            let found = batch.selection.iter().any(|at| {
-                batch.columns.iter().zip(&compare).zip(&self.own).all(|((column, compare), own)| {
-                    let value = column.get(at);
-                    !value.is_null() && compare(value, row[*own].as_ref()).is_eq()
-                })
-            });
-            if found {
-                return Ok(true);
-            }
-        }
-        Ok(false)
     }
 }
