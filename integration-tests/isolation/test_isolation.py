@@ -933,6 +933,354 @@ case("temporary_tables_are_for_their_session_alone", """
     s1 error 42P01
 """)
 
+case("a_kept_snapshot_refers_only_to_what_it_sees", """
+    s1: begin isolation level repeatable read
+    s1: select count(*) from t
+    s2: insert into t values (4, 40)
+    s1: insert into child values (1, 4)
+    s1: rollback
+""", """
+    s1 BEGIN
+    s1 rows (3)
+    s2 INSERT 0 1
+    s1 error 23503
+    s1 ROLLBACK
+""")
+
+case("a_kept_snapshot_does_not_refer_to_what_is_gone", """
+    s1: begin isolation level repeatable read
+    s1: select count(*) from t
+    s2: delete from t where id = 3
+    s1: insert into child values (1, 3)
+    s1: rollback
+""", """
+    s1 BEGIN
+    s1 rows (3)
+    s2 DELETE 1
+    s1 error 40001
+    s1 ROLLBACK
+""")
+
+case("a_kept_snapshot_refers_to_a_row_that_keeps_its_key", """
+    s1: begin isolation level repeatable read
+    s1: select count(*) from t
+    s2: update t set v = 31 where id = 3
+    s1: insert into child values (1, 3)
+    s1: commit
+""", """
+    s1 BEGIN
+    s1 rows (3)
+    s2 UPDATE 1
+    s1 INSERT 0 1
+    s1 COMMIT
+""")
+
+case("a_kept_snapshot_does_not_refer_to_a_key_that_has_changed", """
+    s1: begin isolation level repeatable read
+    s1: select count(*) from t
+    s2: update t set id = 33 where id = 3
+    s1: insert into child values (1, 3)
+    s1: rollback
+""", """
+    s1 BEGIN
+    s1 rows (3)
+    s2 UPDATE 1
+    s1 error 40001
+    s1 ROLLBACK
+""")
+
+case("a_kept_snapshot_waits_for_what_is_being_deleted", """
+    s1: begin isolation level repeatable read
+    s1: select count(*) from t
+    s2: begin
+    s2: delete from t where id = 3
+    s1: insert into child values (1, 3)
+    s2: commit
+    s1: rollback
+""", """
+    s1 BEGIN
+    s1 rows (3)
+    s2 BEGIN
+    s2 DELETE 1
+    s1 waits
+    s2 COMMIT
+    s1 error 40001
+    s1 ROLLBACK
+""")
+
+case("references_that_came_later_forbid_a_deletion", """
+    s1: begin isolation level repeatable read
+    s1: select count(*) from child
+    s2: insert into child values (1, 3)
+    s1: delete from t where id = 3
+    s1: rollback
+""", """
+    s1 BEGIN
+    s1 rows (0)
+    s2 INSERT 0 1
+    s1 error 23503
+    s1 ROLLBACK
+""")
+
+case("references_that_came_later_can_not_be_cascaded_to", """
+    s1: alter table child drop constraint child_t_fkey, add foreign key (t) references t on delete cascade on update cascade
+    s1: begin isolation level repeatable read
+    s1: select count(*) from child
+    s2: insert into child values (1, 3)
+    s1: delete from t where id = 3
+    s1: rollback
+    s1: begin isolation level repeatable read
+    s1: select count(*) from child
+    s2: insert into child values (2, 3)
+    s1: update t set id = 33 where id = 3
+    s1: rollback
+    s1: delete from t where id = 3
+    s1: select * from child
+""", """
+    s1 ALTER TABLE
+    s1 BEGIN
+    s1 rows (0)
+    s2 INSERT 0 1
+    s1 error 40001
+    s1 ROLLBACK
+    s1 BEGIN
+    s1 rows (1)
+    s2 INSERT 0 1
+    s1 error 40001
+    s1 ROLLBACK
+    s1 DELETE 1
+    s1 rows
+""")
+
+case("references_that_came_later_can_not_be_set_to_null", """
+    s1: alter table child drop constraint child_t_fkey, add foreign key (t) references t on delete set null on update set default
+    s1: begin isolation level repeatable read
+    s1: select count(*) from child
+    s2: insert into child values (1, 3)
+    s1: delete from t where id = 3
+    s1: rollback
+    s1: begin isolation level repeatable read
+    s1: select count(*) from child
+    s2: insert into child values (2, 3)
+    s1: update t set id = 33 where id = 3
+    s1: rollback
+""", """
+    s1 ALTER TABLE
+    s1 BEGIN
+    s1 rows (0)
+    s2 INSERT 0 1
+    s1 error 40001
+    s1 ROLLBACK
+    s1 BEGIN
+    s1 rows (1)
+    s2 INSERT 0 1
+    s1 error 40001
+    s1 ROLLBACK
+""")
+
+case("references_of_the_transaction_itself_are_cascaded_to", """
+    s1: alter table child drop constraint child_t_fkey, add foreign key (t) references t on delete cascade on update cascade
+    s1: begin isolation level repeatable read
+    s1: select count(*) from child
+    s1: insert into t values (4, 40)
+    s1: insert into child values (1, 4)
+    s1: insert into child values (2, 3)
+    s1: update t set id = 44 where id = 4
+    s1: delete from t where id in (3, 44)
+    s1: select * from child
+    s1: commit
+""", """
+    s1 ALTER TABLE
+    s1 BEGIN
+    s1 rows (0)
+    s1 INSERT 0 1
+    s1 INSERT 0 1
+    s1 INSERT 0 1
+    s1 UPDATE 1
+    s1 DELETE 2
+    s1 rows
+    s1 COMMIT
+""")
+
+case("references_that_have_changed_can_not_be_cascaded_to", """
+    s1: insert into child values (1, 3)
+    s1: alter table child drop constraint child_t_fkey, add foreign key (t) references t on delete cascade on update cascade
+    s1: begin isolation level repeatable read
+    s1: select count(*) from child
+    s2: update child set id = 2
+    s1: delete from t where id = 3
+    s1: rollback
+    s1: begin isolation level repeatable read
+    s1: select count(*) from child
+    s2: delete from child
+    s1: delete from t where id = 3
+    s1: rollback
+""", """
+    s1 INSERT 0 1
+    s1 ALTER TABLE
+    s1 BEGIN
+    s1 rows (1)
+    s2 UPDATE 1
+    s1 error 40001
+    s1 ROLLBACK
+    s1 BEGIN
+    s1 rows (1)
+    s2 DELETE 1
+    s1 DELETE 1
+    s1 ROLLBACK
+""")
+
+case("a_reference_that_is_being_deleted_is_waited_for", """
+    s1: insert into child values (1, 3)
+    s2: begin
+    s2: delete from child
+    s1: delete from t where id = 3
+    s2: commit
+    s1: select count(*) from t
+""", """
+    s1 INSERT 0 1
+    s2 BEGIN
+    s2 DELETE 1
+    s1 waits
+    s2 COMMIT
+    s1 DELETE 1
+    s1 rows (2)
+""")
+
+case("a_reference_that_was_to_be_deleted_stays", """
+    s1: insert into child values (1, 3)
+    s2: begin
+    s2: delete from child
+    s1: delete from t where id = 3
+    s2: rollback
+    s1: select count(*) from t
+""", """
+    s1 INSERT 0 1
+    s2 BEGIN
+    s2 DELETE 1
+    s1 waits
+    s2 ROLLBACK
+    s1 error 23503
+    s1 rows (3)
+""")
+
+case("a_kept_snapshot_waits_for_a_reference_that_is_being_deleted", """
+    s1: insert into child values (1, 3)
+    s1: begin isolation level repeatable read
+    s1: select count(*) from t
+    s2: begin
+    s2: delete from child
+    s1: delete from t where id = 3
+    s2: commit
+    s1: rollback
+""", """
+    s1 INSERT 0 1
+    s1 BEGIN
+    s1 rows (3)
+    s2 BEGIN
+    s2 DELETE 1
+    s1 waits
+    s2 COMMIT
+    s1 error 40001
+    s1 ROLLBACK
+""")
+
+case("a_reference_that_is_gone_forbids_nothing", """
+    s1: insert into child values (1, 3)
+    s1: begin isolation level repeatable read
+    s1: select count(*) from t
+    s2: delete from child
+    s1: delete from t where id = 3
+    s1: commit
+""", """
+    s1 INSERT 0 1
+    s1 BEGIN
+    s1 rows (3)
+    s2 DELETE 1
+    s1 DELETE 1
+    s1 COMMIT
+""")
+
+case("a_cascade_waits_for_a_reference_that_is_being_deleted", """
+    s1: insert into child values (1, 3)
+    s1: alter table child drop constraint child_t_fkey, add foreign key (t) references t on delete cascade
+    s2: begin
+    s2: delete from child
+    s1: delete from t where id = 3
+    s2: commit
+    s1: select count(*) from t
+""", """
+    s1 INSERT 0 1
+    s1 ALTER TABLE
+    s2 BEGIN
+    s2 DELETE 1
+    s1 waits
+    s2 COMMIT
+    s1 DELETE 1
+    s1 rows (2)
+""")
+
+case("a_reference_that_is_being_moved_is_not_waited_for", """
+    s1: insert into child values (1, 3)
+    s2: begin
+    s2: update child set t = 2
+    s1: delete from t where id = 3
+    s2: commit
+    s1: select count(*) from t
+""", """
+    s1 INSERT 0 1
+    s2 BEGIN
+    s2 UPDATE 1
+    s1 error 23503
+    s2 COMMIT
+    s1 rows (3)
+""")
+
+case("the_newest_version_of_a_reference_counts", """
+    s1: alter table child drop constraint child_t_fkey, add foreign key (t) references t on delete restrict
+    s1: insert into child values (1, 3)
+    s2: begin
+    s2: update child set id = 2
+    s1: delete from t where id = 3
+    s2: commit
+    s1: select count(*) from t
+""", """
+    s1 ALTER TABLE
+    s1 INSERT 0 1
+    s2 BEGIN
+    s2 UPDATE 1
+    s1 waits
+    s2 COMMIT
+    s1 error 23001
+    s1 rows (3)
+""")
+
+case("a_kept_snapshot_is_kept_for_deferred_checks", """
+    s1: alter table child drop constraint child_t_fkey, add foreign key (t) references t deferrable initially deferred
+    s1: begin isolation level repeatable read
+    s1: insert into child values (1, 4)
+    s2: insert into t values (4, 40)
+    s1: commit
+    s1: begin isolation level repeatable read
+    s1: delete from t where id = 3
+    s2: begin
+    s2: insert into child values (5, 2)
+    s2: commit
+    s1: commit
+""", """
+    s1 ALTER TABLE
+    s1 BEGIN
+    s1 INSERT 0 1
+    s2 INSERT 0 1
+    s1 error 23503
+    s1 BEGIN
+    s1 DELETE 1
+    s2 BEGIN
+    s2 INSERT 0 1
+    s2 COMMIT
+    s1 COMMIT
+""")
+
 
 @pytest.mark.parametrize("name", CASES)
 def test_isolation(name, connect):

@@ -25,3 +25,4 @@ select array_prepend(1, '[-2147483648:-2147483648]={1}'::int[]);
 select array_dims(array_fill(1, array[1], array[2147483647]));
 select array_dims(array_fill(1, array[2], array[2147483646]));
 select array_cat('[2147483646:2147483646]={1}'::int[], '{2,3}');
+select generate_subscripts('{1}'::int[], -2147483648), array_position('[2147483646:2147483646]={1}'::int[], 1);

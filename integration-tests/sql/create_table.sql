@@ -92,3 +92,7 @@ commit;
 select * from source2;
 drop table plain, nothing, "Mixed Case", typed, source2;
 
+
+drop table public.nothing;
+drop view if exists public.nothing;
+drop index pg_catalog.nothing;

@@ -64,3 +64,8 @@ select min(d), max(d), count(d) from days;
 select note from days where d between '1999-01-01' and '2024-12-31' order by d;
 select note from days where d > 'not a day';
 drop table days;
+select make_date(2147483647, 1, 1);
+select make_date(-5000, 1, 1);
+select make_date(0, 1, 1);
+select make_date(-2147483648, 1, 1);
+select make_timestamp(-2147483648, 1, 1, 1, 1, 1);

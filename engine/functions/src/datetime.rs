@@ -404,22 +404,30 @@ const MAKE: &[&[Builtin]] = list![
     make_interval
 ];
 
-/// A date from its fields; a negative year is BC.
-fn civil(year: i32, month: i32, day: i32) -> Option<i32> {
-    if year == 0 || !(1..=12).contains(&month) || year.abs() > 6_000_000 {
+/// The year in which 0 is 1 BC, if year, month and day are those of a date.
+fn astronomical_year(year: i32, month: i32, day: i32) -> Option<i32> {
+    if matches!(year, 0 | i32::MIN) || !(1..=12).contains(&month) {
         return None;
     }
     let astronomical = if year < 0 { year + 1 } else { year };
-    if !(1..=days_in_month(astronomical, month)).contains(&day) {
-        return None;
-    }
-    Some(datetime::days_from_civil(astronomical, month, day)).filter(|&date| is_valid_date(date))
+    (1..=days_in_month(astronomical, month)).contains(&day).then_some(astronomical)
+}
+
+/// The date, if it is in the type's range.
+fn date_of(astronomical: i32, month: i32, day: i32) -> Option<i32> {
+    const YEAR_MAX: u32 = 6_000_000;
+    let days = (astronomical.unsigned_abs() <= YEAR_MAX)
+        .then(|| datetime::days_from_civil(astronomical, month, day));
+    days.filter(|&date| is_valid_date(date))
 }
 
 #[builtin(oid = 3846)]
 fn make_date(year: i32, month: i32, day: i32) -> Result<i32> {
-    civil(year, month, day).ok_or_else(|| {
+    let astronomical = astronomical_year(year, month, day).ok_or_else(|| {
         error!(DATETIME_FIELD_OVERFLOW, "date field value out of range: {year}-{month:02}-{day:02}")
+    })?;
+    date_of(astronomical, month, day).ok_or_else(|| {
+        error!(DATETIME_FIELD_OVERFLOW, "date out of range: {astronomical}-{month:02}-{day:02}")
     })
 }
 

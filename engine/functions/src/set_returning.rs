@@ -256,7 +256,7 @@ fn series_timestamptz(_: &mut CallContext<'_>, arguments: &[ValueRef<'_>]) -> Re
 fn subscripts(_: &mut CallContext<'_>, arguments: &[ValueRef<'_>]) -> Result<Box<dyn SetRows>> {
     let array = array::ArrayRef::new(arguments[0].bytes())?;
     let reverse = arguments.get(2).is_some_and(|reverse| reverse.bool());
-    let dimension = usize::try_from(arguments[1].int32() - 1).unwrap_or(usize::MAX);
+    let dimension = usize::try_from(i64::from(arguments[1].int32()) - 1).unwrap_or(usize::MAX);
     let shape = array.dims().zip(array.lower_bounds()).nth(dimension);
     let Some((size, lower)) = shape else { return Ok(Box::new(Listed(Vec::new().into_iter()))) };
     let (lower, upper) = (i64::from(lower), i64::from(lower) + i64::from(size) - 1);

@@ -107,7 +107,7 @@ fn find(
         }
     }
     let Some(entry) = name::lock(context, relation, LockMode::AccessExclusive, false)? else {
-        let message = format!("{kind} \"{}\" does not exist", name::written(relation));
+        let message = format!("{kind} \"{}\" does not exist", relation.name);
         if missing_ok {
             context.notice(Error::notice(format!("{message}, skipping")));
             return Ok(None);
