@@ -213,6 +213,30 @@ pub fn sort_key(type_oid: Oid, value: ValueRef<'_>, out: &mut Vec<u8>) -> bool {
     true
 }
 
+/// The first bytes of a value's sort key as a number: what differs in it differs in that order, nulls included.
+/// Equal ones decide nothing. `bytes` is only memory to work in.
+pub fn sort_prefix(
+    type_oid: Oid,
+    value: ValueRef<'_>,
+    descending: bool,
+    nulls_first: bool,
+    bytes: &mut Vec<u8>,
+) -> u64 {
+    if value.is_null() {
+        return if nulls_first { 0 } else { u64::MAX };
+    }
+    bytes.clear();
+    if !sort_key(type_oid, value, bytes) {
+        return 1;
+    }
+    let mut eight = [0; 8];
+    let length = bytes.len().min(8);
+    eight[..length].copy_from_slice(&bytes[..length]);
+    let prefix = u64::from_be_bytes(eight);
+    // Zero and all ones are the nulls'.
+    (if descending { !prefix } else { prefix }).clamp(1, u64::MAX - 1)
+}
+
 fn float_key(value: f64) -> u64 {
     if value.is_nan() {
         return u64::MAX;

@@ -3,9 +3,9 @@
 //! Realises: tuplesort.c for index tuples, as far as a build needs it.
 //!
 //! Entries are collected in memory up to a limit; then they are sorted and written to a temporary file, a
-//! run. At the end the runs are merged. Entries are compared by key and heap tid; the first key column is
-//! turned into an integer of the same order beforehand where its type allows, which decides most
-//! comparisons without looking at the tuples.
+//! run. At the end the runs are merged. Entries are compared by key and heap tid; the first bytes of the
+//! first key column's sort key are kept as a number, which decides most comparisons without looking at the
+//! tuples.
 //!
 //! In a unique index two live rows with one key are found when they come out of the sort next to each
 //! other. Dead rows, which only old snapshots see, may share a key with anything.
@@ -18,7 +18,7 @@ use std::sync::atomic::{AtomicU32, Ordering as Atomic};
 use kokkiri_primitives::activity::check_for_interrupts;
 use kokkiri_primitives::{Error, ItemPointer, Result, error, sort};
 use kokkiri_storage::{File, FileSystem, OpenOptions};
-use kokkiri_types::{Value, ValueRef};
+use kokkiri_types::{Value, ValueRef, compare};
 
 use super::shape::IndexShape;
 use super::tuple::{HEADER_SIZE, TupleRef};
@@ -57,6 +57,8 @@ pub struct Spool {
     arena: Vec<u8>,
     entries: Vec<Entry>,
     runs: Vec<Run>,
+    /// For making prefixes.
+    key_bytes: Vec<u8>,
 }
 
 /// What [`SortedStream::next`] found.
@@ -72,7 +74,7 @@ pub enum Next {
 impl Spool {
     pub fn new(shape: &IndexShape, fs: Arc<dyn FileSystem>, options: SortOptions) -> Self {
         let (arena, entries, runs) = (Vec::new(), Vec::new(), Vec::new());
-        Self { shape: shape.clone(), options, fs, arena, entries, runs }
+        Self { shape: shape.clone(), options, fs, arena, entries, runs, key_bytes: Vec::new() }
     }
 
     /// Adds the entry of a row. `live` is false for rows that are dead but still visible to someone.
@@ -83,7 +85,10 @@ impl Spool {
             self.spill()?;
         }
         let place = u32::try_from(self.arena.len()).unwrap_or(u32::MAX);
-        let prefix = prefix(&self.shape, values[0]);
+        let key = &self.shape.keys()[0];
+        let type_oid = self.shape.columns()[0].type_oid;
+        let prefix =
+            compare::sort_prefix(type_oid, values[0], key.descending, key.nulls_first, &mut self.key_bytes);
         self.entries.push(Entry { prefix, place, size: tuple.size() as u16, live });
         self.arena.extend_from_slice(tuple.bytes());
         Ok(())
@@ -148,28 +153,6 @@ fn compare(shape: &IndexShape, a: &[u8], b: &[u8]) -> Result<Ordering> {
 
 fn parse(bytes: &[u8]) -> Result<TupleRef<'_>> {
     TupleRef::parse(bytes).ok_or_else(|| error!(DATA_CORRUPTED, "index sort run holds an invalid tuple"))
-}
-
-/// An integer whose order never contradicts that of the first key column; equal ones decide nothing.
-fn prefix(shape: &IndexShape, value: ValueRef<'_>) -> u64 {
-    const INT8: u32 = 20;
-    const INT2: u32 = 21;
-    const INT4: u32 = 23;
-    const DATE: u32 = 1082;
-    const TIMESTAMP: u32 = 1114;
-    const TIMESTAMPTZ: u32 = 1184;
-    let key = &shape.keys()[0];
-    let signed = match (shape.columns()[0].type_oid.0, value) {
-        (INT2, ValueRef::Int16(value)) => i64::from(value),
-        (INT4 | DATE, ValueRef::Int32(value)) => i64::from(value),
-        (INT8 | TIMESTAMP | TIMESTAMPTZ, ValueRef::Int64(value)) => value,
-        (INT2 | INT4 | DATE | INT8 | TIMESTAMP | TIMESTAMPTZ, ValueRef::Null) => {
-            return if key.nulls_first { 0 } else { u64::MAX };
-        }
-        _ => return 0,
-    };
-    let unsigned = signed as u64 ^ 1 << 63;
-    if key.descending { !unsigned } else { unsigned }
 }
 
 /// A sorted run in a temporary file, which is removed with it.

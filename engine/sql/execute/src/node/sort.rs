@@ -27,6 +27,11 @@ pub struct Key {
 }
 
 impl Key {
+    /// A number that decides most comparisons (`compare::sort_prefix`).
+    pub fn prefix(&self, value: ValueRef<'_>, bytes: &mut Vec<u8>) -> u64 {
+        compare::sort_prefix(self.type_oid, value, self.descending, self.nulls_first, bytes)
+    }
+
     pub fn compare(&self, a: ValueRef<'_>, b: ValueRef<'_>) -> Ordering {
         let null = |first: bool| if first { Ordering::Less } else { Ordering::Greater };
         match (a.is_null(), b.is_null()) {
@@ -98,7 +103,7 @@ impl Sort {
                 check_for_interrupts()?;
             }
             let prefix =
-                self.keys.first().map_or(0, |key| prefix(key, self.store.value(row, key.column), &mut bytes));
+                self.keys.first().map_or(0, |key| key.prefix(self.store.value(row, key.column), &mut bytes));
             self.order.push(Entry { prefix, row: row as u32 });
         }
         let mut order = std::mem::take(&mut self.order);
@@ -181,24 +186,6 @@ impl Sort {
         self.order.clear();
         Ok(())
     }
-}
-
-/// The first bytes of a value's sort key as a number: what differs in it is in that order, nulls included.
-/// `bytes` is only memory to work in.
-pub fn prefix(key: &Key, value: ValueRef<'_>, bytes: &mut Vec<u8>) -> u64 {
-    if value.is_null() {
-        return if key.nulls_first { 0 } else { u64::MAX };
-    }
-    bytes.clear();
-    if !compare::sort_key(key.type_oid, value, bytes) {
-        return 1;
-    }
-    let mut eight = [0; 8];
-    let length = bytes.len().min(8);
-    eight[..length].copy_from_slice(&bytes[..length]);
-    let prefix = u64::from_be_bytes(eight);
-    // Zero and all ones are the nulls'; a neighbour of equal prefix is compared by value.
-    (if key.descending { !prefix } else { prefix }).clamp(1, u64::MAX - 1)
 }
 
 impl Operator for Sort {

@@ -14,7 +14,7 @@ use kokkiri_primitives::activity::check_for_interrupts;
 use kokkiri_transaction::Cluster;
 use kokkiri_types::{Column, PhysicalType};
 
-use super::sort::{Key, prefix};
+use super::sort::Key;
 use crate::spill::{READ_AHEAD, SpillFile, SpillReader};
 
 /// How many runs are merged at once, at least and at most, whatever memory there is.
@@ -150,7 +150,7 @@ impl Merge {
             return Ok(false);
         }
         if let Some(key) = keys.first() {
-            head.prefix = prefix(key, head.row[key.column].get(0), &mut self.bytes);
+            head.prefix = key.prefix(head.row[key.column].get(0), &mut self.bytes);
         }
         Ok(true)
     }
