@@ -53,6 +53,9 @@ enum Verdict {
     WaitFor(TransactionId),
 }
 
+/// The versions of a page that get entries, with their places on it.
+type PageRows = Vec<(OffsetNumber, BuildRow)>;
+
 impl Heap<'_> {
     /// Gives every row version that an index must lead to, page by page: the wanted columns of a page's
     /// rows, and the rows. The caller holds the table in mode Share or stronger.
@@ -101,14 +104,13 @@ impl Heap<'_> {
     }
 
     /// The versions of a page that get entries, or the transaction to wait for before that is known.
-    #[allow(clippy::type_complexity)]
     fn rows_of_page(
         &self,
         guard: &PageReadGuard,
         block: BlockNumber,
         unique: bool,
         report: &mut BuildReport,
-    ) -> Result<Result<Vec<(OffsetNumber, BuildRow)>, TransactionId>> {
+    ) -> Result<Result<PageRows, TransactionId>> {
         let roots = self.chain_roots(guard)?;
         let (mut rows, mut live_rows, mut broken) = (Vec::new(), 0, false);
         for (offset, tuple) in guard.normal_items() {

@@ -81,7 +81,7 @@ impl Heap<'_> {
     }
 
     /// The old tuple comes back if it has values out of line.
-    #[expect(clippy::too_many_arguments)]
+    #[expect(clippy::too_many_arguments, reason = "the state of one deletion")]
     fn delete_locked(
         &self,
         pin: &PinnedBuffer,

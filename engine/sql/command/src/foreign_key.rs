@@ -35,8 +35,13 @@ const UPDATE: i16 = 16;
 const CHECK_INSERT: Oid = Oid(1644);
 const CHECK_UPDATE: Oid = Oid(1645);
 
-/// A foreign key resolved.
-struct Resolved {
+/// A foreign key to be made: as written, and what that means.
+struct NewKey<'a> {
+    table: &'a RelationEntry,
+    referenced: Arc<RelationEntry>,
+    definition: &'a Constraint,
+    key: &'a ForeignKey,
+    name: String,
     columns: Vec<i16>,
     referenced_columns: Vec<i16>,
     index: Arc<IndexEntry>,
@@ -81,7 +86,7 @@ pub fn add(
             "number of referencing and referenced columns for foreign key disagree"
         ));
     }
-    let constraint_name = match &definition.name {
+    let name = match &definition.name {
         Some(given) => {
             constraint::check_name_is_free(context, table, given)?;
             given.clone()
@@ -91,7 +96,12 @@ pub fn add(
             name::choose_constraint(context, &table.name, Some(&joined), "fkey", table.namespace, &[])?
         }
     };
-    let mut resolved = Resolved {
+    let mut new = NewKey {
+        table,
+        referenced,
+        definition,
+        key,
+        name,
         columns,
         referenced_columns,
         index,
@@ -100,26 +110,18 @@ pub fn add(
         ff_equal: Vec::new(),
         set_columns,
     };
-    find_operators(context, table, &referenced, &constraint_name, &mut resolved)?;
-    let oid = insert_constraint(
-        context,
-        table,
-        &referenced,
-        definition,
-        key,
-        &constraint_name,
-        &resolved,
-        validate,
-    )?;
+    find_operators(context, &mut new)?;
+    let validate = validate && !definition.not_valid;
+    let oid = insert_constraint(context, &new, validate)?;
     context.advance()?;
-    create_triggers(context, table, &referenced, definition, key, oid, resolved.index.oid)?;
+    create_triggers(context, &new, oid)?;
     context.advance()?;
-    if validate && !definition.not_valid {
+    if validate {
         let entry = context.view.expect_relation(table.oid)?;
         let added = entry.constraints.iter().find(|constraint| constraint.oid == oid).cloned();
         let added =
             added.ok_or_else(|| error!(INTERNAL_ERROR, "constraint {oid} is not among its table's"))?;
-        check::check_rows(context, &entry, &referenced, &added, &resolved.index)?;
+        check::check_rows(context, &entry, &new.referenced, &added, &new.index)?;
     }
     Ok(())
 }
@@ -263,22 +265,16 @@ fn referenced_index(referenced: &RelationEntry, names: &[String]) -> Result<(Arc
 }
 
 /// The equality operators of each pair of columns.
-fn find_operators(
-    context: &CommandContext<'_>,
-    table: &RelationEntry,
-    referenced: &RelationEntry,
-    constraint_name: &str,
-    resolved: &mut Resolved,
-) -> Result<()> {
+fn find_operators(context: &CommandContext<'_>, new: &mut NewKey<'_>) -> Result<()> {
     let view = &context.view;
-    for (own, other) in resolved.columns.iter().zip(&resolved.referenced_columns) {
-        let own = &table.relation.tuple_desc.attributes()[*own as usize - 1];
-        let other = &referenced.relation.tuple_desc.attributes()[*other as usize - 1];
-        let place = resolved.index.columns[..resolved.index.key_count]
+    for (own, other) in new.columns.iter().zip(&new.referenced_columns) {
+        let own = &new.table.relation.tuple_desc.attributes()[*own as usize - 1];
+        let other = &new.referenced.relation.tuple_desc.attributes()[*other as usize - 1];
+        let place = new.index.columns[..new.index.key_count]
             .iter()
             .position(|column| *column == other.number)
             .ok_or_else(|| Error::internal("a referenced column is not in its index"))?;
-        let (family, indexed) = (resolved.index.families[place], resolved.index.opclass_types[place]);
+        let (family, indexed) = (new.index.families[place], new.index.opclass_types[place]);
         let mut base = own.type_oid;
         while let Some(inner) = view.expect_type(base)?.base_type {
             base = inner;
@@ -298,7 +294,7 @@ fn find_operators(
             None => {
                 return Err(error!(
                     DATATYPE_MISMATCH,
-                    "foreign key constraint \"{constraint_name}\" cannot be implemented"
+                    "foreign key constraint \"{}\" cannot be implemented", new.name
                 )
                 .detail(format!(
                     "Key columns \"{}\" of the referencing table and \"{}\" of the referenced table are of \
@@ -310,9 +306,9 @@ fn find_operators(
                 )));
             }
         };
-        resolved.pf_equal.push(pf);
-        resolved.pp_equal.push(pp);
-        resolved.ff_equal.push(ff);
+        new.pf_equal.push(pf);
+        new.pp_equal.push(pp);
+        new.ff_equal.push(ff);
     }
     Ok(())
 }
@@ -324,25 +320,16 @@ fn is_implicitly_castable(context: &CommandContext<'_>, from: Oid, to: Oid) -> R
         || cast.is_some_and(|cast| cast.context == CastContext::Implicit))
 }
 
-#[allow(clippy::too_many_arguments)]
-fn insert_constraint(
-    context: &CommandContext<'_>,
-    table: &RelationEntry,
-    referenced: &RelationEntry,
-    definition: &Constraint,
-    key: &ForeignKey,
-    constraint_name: &str,
-    resolved: &Resolved,
-    validate: bool,
-) -> Result<Oid> {
+fn insert_constraint(context: &CommandContext<'_>, new: &NewKey<'_>, validate: bool) -> Result<Oid> {
+    let NewKey { table, referenced, definition, key, .. } = new;
     let oid = context.view.new_oid(Lookup::ConstraintByOid)?;
     constraint::insert(
         context,
         PgConstraint {
             condeferrable: is_deferrable(definition),
             condeferred: definition.initially_deferred == Some(true),
-            convalidated: validate && !definition.not_valid,
-            conindid: resolved.index.oid,
+            convalidated: validate,
+            conindid: new.index.oid,
             confrelid: referenced.oid,
             confupdtype: action_code(key.on_update),
             confdeltype: action_code(key.on_delete),
@@ -354,21 +341,20 @@ fn insert_constraint(
                 }
             },
             connoinherit: true,
-            confkey: Some(Array(resolved.referenced_columns.clone())),
-            conpfeqop: Some(Array(resolved.pf_equal.clone())),
-            conppeqop: Some(Array(resolved.pp_equal.clone())),
-            conffeqop: Some(Array(resolved.ff_equal.clone())),
-            confdelsetcols: (!resolved.set_columns.is_empty()).then(|| Array(resolved.set_columns.clone())),
-            ..constraint::row(table, oid, constraint_name, ConstraintKind::Foreign, &resolved.columns)
+            confkey: Some(Array(new.referenced_columns.clone())),
+            conpfeqop: Some(Array(new.pf_equal.clone())),
+            conppeqop: Some(Array(new.pp_equal.clone())),
+            conffeqop: Some(Array(new.ff_equal.clone())),
+            confdelsetcols: (!new.set_columns.is_empty()).then(|| Array(new.set_columns.clone())),
+            ..constraint::row(table, oid, &new.name, ConstraintKind::Foreign, &new.columns)
         },
     )?;
     let myself = ObjectAddress::new(class::CONSTRAINT, oid);
-    let columns =
-        resolved.referenced_columns.iter().map(|number| ObjectAddress::column(referenced.oid, *number));
-    let index = ObjectAddress::relation(resolved.index.oid);
+    let columns = new.referenced_columns.iter().map(|number| ObjectAddress::column(referenced.oid, *number));
+    let index = ObjectAddress::relation(new.index.oid);
     dependency::record(&context.view, myself, columns.chain([index]), DependencyKind::Normal)?;
-    let mut operators = resolved.pf_equal.clone();
-    operators.extend(resolved.pp_equal.iter().chain(&resolved.ff_equal));
+    let mut operators = new.pf_equal.clone();
+    operators.extend(new.pp_equal.iter().chain(&new.ff_equal));
     operators.sort_unstable();
     operators.dedup();
     let operators = operators.into_iter().map(|operator| ObjectAddress::new(class::OPERATOR, operator));
@@ -407,15 +393,8 @@ fn action_function(action: FkAction, delete: bool) -> Oid {
 }
 
 /// The four triggers that PostgreSQL enforces a foreign key with: two on each side.
-fn create_triggers(
-    context: &CommandContext<'_>,
-    table: &RelationEntry,
-    referenced: &RelationEntry,
-    definition: &Constraint,
-    key: &ForeignKey,
-    constraint: Oid,
-    index: Oid,
-) -> Result<()> {
+fn create_triggers(context: &CommandContext<'_>, new: &NewKey<'_>, constraint: Oid) -> Result<()> {
+    let NewKey { table, referenced, definition, key, .. } = new;
     let action = |action: FkAction, delete: bool| {
         // Only the plain check may wait for the end of the transaction.
         (referenced.oid, table.oid, action_function(action, delete), action == FkAction::NoAction)
@@ -440,7 +419,7 @@ fn create_triggers(
             tgenabled: b'O',
             tgisinternal: true,
             tgconstrrelid: other,
-            tgconstrindid: index,
+            tgconstrindid: new.index.oid,
             tgconstraint: constraint,
             tgdeferrable: may_defer && is_deferrable(definition),
             tginitdeferred: may_defer && definition.initially_deferred == Some(true),
@@ -455,10 +434,10 @@ fn create_triggers(
         let needed = ObjectAddress::new(class::CONSTRAINT, constraint);
         dependency::record(&context.view, myself, [needed], DependencyKind::Internal)?;
     }
-    for relation in [referenced, table] {
+    for relation in [referenced.oid, table.oid] {
         // A table may refer to itself.
-        if !context.view.expect_relation(relation.oid)?.has_triggers {
-            change_class(context, relation.oid, |row| row.relhastriggers = true)?;
+        if !context.view.expect_relation(relation)?.has_triggers {
+            change_class(context, relation, |row| row.relhastriggers = true)?;
             context.advance()?;
         }
     }

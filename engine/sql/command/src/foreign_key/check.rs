@@ -32,6 +32,8 @@ pub fn check_rows(
         columns: constraint.key.iter().map(|number| *number as usize - 1).collect(),
         ..ScanOptions::default()
     };
+    let columns = foreign.key.as_ref();
+    let counterpart = Counterpart { table, constraint, referenced, columns, index };
     let mut scan = Scan::new(&heap, &options)?;
     let mut batch = Batch::new(scan.physical_types());
     let mut previous: Option<Vec<kokkiri_types::Value>> = None;
@@ -58,16 +60,7 @@ pub fn check_rows(
             if previous.as_ref().is_some_and(same) {
                 continue;
             }
-            if !exists(
-                context,
-                referenced,
-                foreign.key.as_ref(),
-                index,
-                table,
-                constraint,
-                &values,
-                &visibility,
-            )? {
+            if !counterpart.exists(context, &values, &visibility)? {
                 let detail = missing_key(context, table, constraint, &values)?;
                 return Err(violation(table, constraint)
                     .detail(format!("{detail} is not present in table \"{}\".", referenced.name)));
@@ -77,46 +70,53 @@ pub fn check_rows(
     }
 }
 
-#[allow(clippy::too_many_arguments)]
-fn exists(
-    context: &CommandContext<'_>,
-    referenced: &RelationEntry,
-    referenced_columns: &[i16],
-    index: &IndexEntry,
-    table: &RelationEntry,
-    constraint: &ConstraintEntry,
-    values: &[ValueRef<'_>],
-    visibility: &Visibility<'_>,
-) -> Result<bool> {
-    let mut keys = Vec::with_capacity(values.len());
-    for ((own, other), value) in constraint.key.iter().zip(referenced_columns).zip(values) {
-        let column = index.columns[..index.key_count]
-            .iter()
-            .position(|column| column == other)
-            .ok_or_else(|| Error::internal("a referenced column is not in its index"))?;
-        let type_of = |entry: &RelationEntry, number: i16| {
-            entry.relation.tuple_desc.attributes()[number as usize - 1].type_oid
-        };
-        keys.push(ScanKey {
-            column,
-            condition: Condition::Compare {
-                strategy: Strategy::Equal,
-                value: value.to_value(),
-                cross_type: cross_type(type_of(referenced, *other), type_of(table, *own))?,
-            },
-        });
-    }
-    let options = btree::ScanOptions { mvcc: true, with_tuples: false, skip_killed: true };
-    let descriptor = Arc::clone(&index.descriptor);
-    let mut scan = btree::Scan::new(Arc::clone(context.cluster()), descriptor, keys, options);
-    let heap = Heap::new(&referenced.relation, context.transaction());
-    let mut fetch = TupleFetch::new(&heap, &[]);
-    while let Some(tid) = scan.next(Direction::Forward)? {
-        if let FetchedRow::Visible(_) = fetch.fetch_chain(&heap, visibility, tid, 0, &mut [])? {
-            return Ok(true);
+/// Where the row is to be that a row refers to.
+struct Counterpart<'a> {
+    table: &'a RelationEntry,
+    constraint: &'a ConstraintEntry,
+    referenced: &'a RelationEntry,
+    /// In the order of the constraint's own.
+    columns: &'a [i16],
+    index: &'a IndexEntry,
+}
+
+impl Counterpart<'_> {
+    fn exists(
+        &self,
+        context: &CommandContext<'_>,
+        values: &[ValueRef<'_>],
+        visibility: &Visibility<'_>,
+    ) -> Result<bool> {
+        let mut keys = Vec::with_capacity(values.len());
+        for ((own, other), value) in self.constraint.key.iter().zip(self.columns).zip(values) {
+            let column = self.index.columns[..self.index.key_count]
+                .iter()
+                .position(|column| column == other)
+                .ok_or_else(|| Error::internal("a referenced column is not in its index"))?;
+            let type_of = |entry: &RelationEntry, number: i16| {
+                entry.relation.tuple_desc.attributes()[number as usize - 1].type_oid
+            };
+            keys.push(ScanKey {
+                column,
+                condition: Condition::Compare {
+                    strategy: Strategy::Equal,
+                    value: value.to_value(),
+                    cross_type: cross_type(type_of(self.referenced, *other), type_of(self.table, *own))?,
+                },
+            });
         }
+        let options = btree::ScanOptions { mvcc: true, with_tuples: false, skip_killed: true };
+        let descriptor = Arc::clone(&self.index.descriptor);
+        let mut scan = btree::Scan::new(Arc::clone(context.cluster()), descriptor, keys, options);
+        let heap = Heap::new(&self.referenced.relation, context.transaction());
+        let mut fetch = TupleFetch::new(&heap, &[]);
+        while let Some(tid) = scan.next(Direction::Forward)? {
+            if let FetchedRow::Visible(_) = fetch.fetch_chain(&heap, visibility, tid, 0, &mut [])? {
+                return Ok(true);
+            }
+        }
+        Ok(false)
     }
-    Ok(false)
 }
 
 fn violation(table: &RelationEntry, constraint: &ConstraintEntry) -> Error {

@@ -76,6 +76,21 @@ impl Scope {
     }
 }
 
+/// A function and what a call says of it beside its arguments.
+#[derive(Clone, Copy)]
+struct Called {
+    function: Oid,
+    collation: Oid,
+    result_type: Oid,
+    variadic: bool,
+}
+
+impl Called {
+    fn plain(function: Oid, collation: Oid, result_type: Oid) -> Self {
+        Self { function, collation, result_type, variadic: false }
+    }
+}
+
 /// Compiles one expression.
 pub struct Compiler<'s> {
     scope: &'s Scope,
@@ -128,40 +143,21 @@ impl<'s> Compiler<'s> {
         names.map_or_else(|| function.to_string(), |names| names.function_name(function))
     }
 
-    fn call_info(
-        &self,
-        function: Oid,
-        collation: Oid,
-        result_type: Oid,
-        args: &[&Expression],
-        variadic: bool,
-    ) -> Result<CallInfo> {
+    fn call_info(&self, called: Called, args: &[&Expression]) -> Result<CallInfo> {
+        let Called { function, collation, result_type, variadic } = called;
         let builtin = self.builtin(function).ok_or_else(|| not_built(&self.function_name(function)))?;
-        Ok(CallInfo {
-            builtin,
-            collation,
-            result_type,
-            argument_types: args.iter().map(|arg| arg.result_type()).collect(),
-            variadic,
-        })
+        let argument_types = args.iter().map(|arg| arg.result_type()).collect();
+        Ok(CallInfo { builtin, collation, result_type, argument_types, variadic })
     }
 
-    #[allow(clippy::too_many_arguments)]
-    fn call(
-        &mut self,
-        function: Oid,
-        collation: Oid,
-        result_type: Oid,
-        args: &[&Expression],
-        variadic: bool,
-        selection: usize,
-    ) -> Result<Operand> {
+    fn call(&mut self, called: Called, args: &[&Expression], selection: usize) -> Result<Operand> {
+        let Called { function, result_type, .. } = called;
         if self.builtin(function).is_none() {
             let out = self.register(physical_of(result_type));
             self.step(StepKind::NotBuilt { name: self.function_name(function) }, selection);
             return Ok(Operand::Register(out));
         }
-        let call = self.call_info(function, collation, result_type, args, variadic)?;
+        let call = self.call_info(called, args)?;
         self.program.volatile |=
             self.scope.function_names.as_ref().is_some_and(|names| names.is_volatile(function));
         let args = args.iter().map(|arg| self.expression(arg, selection)).collect::<Result<_>>()?;
@@ -172,7 +168,7 @@ impl<'s> Compiler<'s> {
 
     fn operator(&mut self, operator: &OpExpr, result_type: Oid, selection: usize) -> Result<Operand> {
         let args: Vec<&Expression> = operator.args.iter().collect();
-        self.call(operator.opfuncid, operator.inputcollid, result_type, &args, false, selection)
+        self.call(Called::plain(operator.opfuncid, operator.inputcollid, result_type), &args, selection)
     }
 
     fn expression(&mut self, expression: &Expression, selection: usize) -> Result<Operand> {
@@ -203,22 +199,16 @@ impl<'s> Compiler<'s> {
             }
             Expression::FuncExpr(function) => {
                 let args: Vec<&Expression> = function.args.iter().collect();
-                self.call(
-                    function.funcid,
-                    function.inputcollid,
-                    function.result_type,
-                    &args,
-                    function.variadic,
-                    selection,
-                )
+                let called = Called::plain(function.funcid, function.inputcollid, function.result_type);
+                self.call(Called { variadic: function.variadic, ..called }, &args, selection)
             }
             Expression::OpExpr(operator) => self.operator(operator, operator.result_type, selection),
             Expression::DistinctExpr(operator) | Expression::NullIfExpr(operator) => {
                 let [left, right] = operator.args.as_slice() else {
                     return Err(Error::internal("a comparison has two arguments"));
                 };
-                let call =
-                    self.call_info(operator.opfuncid, operator.inputcollid, BOOL, &[left, right], false)?;
+                let called = Called::plain(operator.opfuncid, operator.inputcollid, BOOL);
+                let call = self.call_info(called, &[left, right])?;
                 let left_operand = self.expression(left, selection)?;
                 let right_operand = self.expression(right, selection)?;
                 let equal_register = self.register(PhysicalType::Bool);
@@ -237,13 +227,8 @@ impl<'s> Compiler<'s> {
                 Ok(Operand::Register(out))
             }
             Expression::ScalarArrayOpExpr(test) => {
-                let call = self.call_info(
-                    test.opfuncid,
-                    test.inputcollid,
-                    BOOL,
-                    &[&test.scalar, &test.scalar],
-                    false,
-                )?;
+                let called = Called::plain(test.opfuncid, test.inputcollid, BOOL);
+                let call = self.call_info(called, &[&test.scalar, &test.scalar])?;
                 let elements = match &test.array {
                     Expression::Const(constant) => match constant.value.as_ref() {
                         ValueRef::Bytes(bytes) => Some(array::values(bytes)?),
@@ -466,7 +451,7 @@ impl<'s> Compiler<'s> {
             CurrentTimestamp | CurrentTimestampN => NOW,
             CurrentDate | LocalTimestamp | LocalTimestampN | LocalTime | LocalTimeN | CurrentTime
             | CurrentTimeN => {
-                let now = self.call(NOW, Oid::INVALID, TIMESTAMPTZ, &[], false, selection)?;
+                let now = self.call(Called::plain(NOW, Oid::INVALID, TIMESTAMPTZ), &[], selection)?;
                 let cast = match op {
                     CurrentDate => Oid(1178),
                     LocalTimestamp | LocalTimestampN => Oid(2027),
@@ -490,7 +475,7 @@ impl<'s> Compiler<'s> {
             CurrentCatalog => Oid(861),
             CurrentSchema => Oid(1402),
         };
-        self.call(function, Oid::INVALID, result_type, &[], false, selection)
+        self.call(Called::plain(function, Oid::INVALID, result_type), &[], selection)
     }
 
     fn subplan(&mut self, subplan: &SubPlan, selection: usize) -> Result<Operand> {

@@ -667,7 +667,7 @@ fn copy_rows(
     }
 }
 
-#[allow(clippy::too_many_arguments)]
+#[expect(clippy::too_many_arguments, reason = "the step's fields and the registers it works on")]
 fn combine(
     and: bool,
     first: bool,
