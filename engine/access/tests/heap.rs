@@ -1,13 +1,12 @@
 //! The heap against a model, and its replay against itself.
 
-mod cluster;
-
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
-use cluster::{Client, Directory};
 use kokkiri_access::heap::vacuum::{CostLimits, FreezeAges, VacuumOptions, compute_cutoffs};
-use kokkiri_access::heap::{Heap, InsertOptions, NewValue, Scan, ScanOptions, page};
+use kokkiri_access::heap::{
+    Heap, Heap2Resource, HeapResource, InsertOptions, NewValue, Scan, ScanOptions, page,
+};
 use kokkiri_access::relation::{
     IndexCleanup, InsertTargets, Persistence, Relation, RelationFile, RelationKind, RelationOptions,
 };
@@ -18,8 +17,10 @@ use kokkiri_primitives::{
 use kokkiri_storage::buffer::ReadMode;
 use kokkiri_storage::page::{ItemId, PD_ALL_VISIBLE};
 use kokkiri_storage::visibility_map;
+use kokkiri_transaction::testing::{Client, Directory, FIRST_XID};
 use kokkiri_transaction::{Cluster, Visibility};
 use kokkiri_types::{Attribute, Batch, TupleDesc, ValueRef};
+use kokkiri_wal::rmgr::RmgrId;
 
 fn relation(fillfactor: u8) -> Relation {
     let attributes = vec![
@@ -175,8 +176,7 @@ fn vacuum(client: &Client, relation: &Relation, model: &Rows, freeze: bool) {
     } else {
         FreezeAges::default()
     };
-    let (cutoffs, aggressive) =
-        compute_cutoffs(&heap, TransactionId(cluster::FIRST_XID), MultiXactId(1), &ages);
+    let (cutoffs, aggressive) = compute_cutoffs(&heap, TransactionId(FIRST_XID), MultiXactId(1), &ages);
     let options = VacuumOptions {
         cutoffs,
         aggressive,
@@ -230,7 +230,7 @@ fn run(seed: u64, fillfactor: u8) {
     transaction.commit().unwrap();
     cluster.wal.flush(cluster.wal.insert_lsn()).unwrap();
 
-    let replayed = directory.replay();
+    let replayed = directory.replay(&[(RmgrId::Heap, &HeapResource), (RmgrId::Heap2, &Heap2Resource)]);
     let blocks = cluster.buffers.blocks(relation.file, Fork::Main).unwrap();
     assert!(blocks > 3, "the test fills some pages");
     assert_eq!(replayed.buffers.blocks(relation.file, Fork::Main).unwrap(), blocks);

@@ -1,11 +1,8 @@
 //! Values out of line: stored, read back, kept by updates, deleted.
 
-mod cluster;
-
 use std::cmp::Ordering;
 use std::sync::Arc;
 
-use cluster::{Client, Directory};
 use kokkiri_access::btree::{Tree, build::build_empty};
 use kokkiri_access::heap::{Heap, InsertOptions, NewValue, Scan, ScanOptions};
 use kokkiri_access::relation::{
@@ -14,6 +11,7 @@ use kokkiri_access::relation::{
 };
 use kokkiri_primitives::{Fork, Oid, RelFileLocator, RelFileNumber};
 use kokkiri_transaction::Visibility;
+use kokkiri_transaction::testing::{Client, Directory};
 use kokkiri_types::{Attribute, AttributeStorage, Batch, TupleDesc, ValueRef};
 
 fn file(number: u32) -> RelationFile {

@@ -349,38 +349,40 @@ fn numeric_lcm(a: Numeric, b: Numeric) -> Result<Numeric> {
     Ok(a.divide_truncated(&divisor)?.multiply(&b)?.abs().with_scale(scale))
 }
 
-fn bucket_count(count: i32) -> Result<()> {
+/// Checks the bounds; the number of the bucket before the first or behind the last, if the operand is there.
+fn outer_bucket<T: PartialOrd>(
+    [operand, low, high]: [&T; 3],
+    is_nan: impl Fn(&T) -> bool,
+    is_infinite: impl Fn(&T) -> bool,
+    count: i32,
+) -> Result<Option<i32>> {
+    let refuse = |message: &str| Err(error!(INVALID_ARGUMENT_FOR_WIDTH_BUCKET_FUNCTION, "{message}"));
     if count <= 0 {
-        bail!(INVALID_ARGUMENT_FOR_WIDTH_BUCKET_FUNCTION, "count must be greater than zero");
+        return refuse("count must be greater than zero");
     }
-    Ok(())
+    if [operand, low, high].into_iter().any(is_nan) {
+        return refuse("operand, lower bound, and upper bound cannot be NaN");
+    }
+    if [low, high].into_iter().any(is_infinite) {
+        return refuse("lower and upper bounds must be finite");
+    }
+    if low == high {
+        return refuse("lower bound cannot equal upper bound");
+    }
+    let (before, after) =
+        if low < high { (operand < low, operand >= high) } else { (operand > low, operand <= high) };
+    if after {
+        let last = count.checked_add(1);
+        return last.map(Some).ok_or_else(|| error!(NUMERIC_VALUE_OUT_OF_RANGE, "integer out of range"));
+    }
+    Ok(before.then_some(0))
 }
 
 #[builtin(oid = 2170)]
 fn width_bucket_numeric(operand: Numeric, low: Numeric, high: Numeric, count: i32) -> Result<i32> {
-    bucket_count(count)?;
-    if operand.is_nan() || low.is_nan() || high.is_nan() {
-        bail!(
-            INVALID_ARGUMENT_FOR_WIDTH_BUCKET_FUNCTION,
-            "operand, lower bound, and upper bound cannot be NaN"
-        );
-    }
-    if low.is_infinite() || high.is_infinite() {
-        bail!(INVALID_ARGUMENT_FOR_WIDTH_BUCKET_FUNCTION, "lower and upper bounds must be finite");
-    }
-    if low == high {
-        bail!(INVALID_ARGUMENT_FOR_WIDTH_BUCKET_FUNCTION, "lower bound cannot equal upper bound");
-    }
-    let past =
-        || count.checked_add(1).ok_or_else(|| error!(NUMERIC_VALUE_OUT_OF_RANGE, "integer out of range"));
-    let rising = low < high;
-    let (before, after) =
-        if rising { (operand < low, operand >= high) } else { (operand > low, operand <= high) };
-    if before {
-        return Ok(0);
-    }
-    if after {
-        return past();
+    let places = [&operand, &low, &high];
+    if let Some(bucket) = outer_bucket(places, Numeric::is_nan, Numeric::is_infinite, count)? {
+        return Ok(bucket);
     }
     let place = operand.subtract(&low).abs().multiply(&Numeric::from(i64::from(count)))?;
     let bucket: i32 = place.divide_truncated(&high.subtract(&low).abs())?.to_int("integer")?;
@@ -418,29 +420,9 @@ divisors! {
 
 #[builtin(oid = 320)]
 fn width_bucket_float8(operand: f64, low: f64, high: f64, count: i32) -> Result<i32> {
-    bucket_count(count)?;
-    if operand.is_nan() || low.is_nan() || high.is_nan() {
-        bail!(
-            INVALID_ARGUMENT_FOR_WIDTH_BUCKET_FUNCTION,
-            "operand, lower bound, and upper bound cannot be NaN"
-        );
-    }
-    if low.is_infinite() || high.is_infinite() {
-        bail!(INVALID_ARGUMENT_FOR_WIDTH_BUCKET_FUNCTION, "lower and upper bounds must be finite");
-    }
-    if low == high {
-        bail!(INVALID_ARGUMENT_FOR_WIDTH_BUCKET_FUNCTION, "lower bound cannot equal upper bound");
-    }
-    let rising = low < high;
-    let (before, after) =
-        if rising { (operand < low, operand >= high) } else { (operand > low, operand <= high) };
-    if before {
-        return Ok(0);
-    }
-    if after {
-        return count
-            .checked_add(1)
-            .ok_or_else(|| error!(NUMERIC_VALUE_OUT_OF_RANGE, "integer out of range"));
+    let places = [&operand, &low, &high];
+    if let Some(bucket) = outer_bucket(places, |place| place.is_nan(), |bound| bound.is_infinite(), count)? {
+        return Ok(bucket);
     }
     let bucket = ((operand - low) / (high - low) * f64::from(count)) as i32;
     Ok(bucket.min(count - 1) + 1)

@@ -33,6 +33,8 @@ mod startup;
 pub mod storage_records;
 pub mod subtrans;
 pub mod system;
+#[cfg(feature = "testing")]
+pub mod testing;
 pub mod transaction;
 pub mod xid;
 

@@ -1,55 +1,32 @@
-//! A cluster on disk for tests: a fresh data directory, or the replay of one.
-
-#![allow(dead_code)]
+//! A cluster on disk for the tests of this crate and of those above it: a fresh data directory, or the replay
+//! of one.
 
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use kokkiri_primitives::activity::{BackendType, ProcessArray, Registration};
-use kokkiri_primitives::{FullTransactionId, Lsn, MultiXactId, Oid, Result, TimelineId, TransactionId};
-use kokkiri_storage::buffer::BufferTag;
-use kokkiri_storage::{
-    BufferPool, FileSystem, Page, Poison, PoolConfig, RealFileSystem, StorageManager, WalBarrier,
-};
-use kokkiri_transaction::slru::SlruContext;
-use kokkiri_transaction::{BeginOptions, Cluster, Transaction, TransactionOptions, TransactionSystem};
+use kokkiri_primitives::{FullTransactionId, Lsn, MultiXactId, Oid, TimelineId, TransactionId};
+use kokkiri_storage::{BufferPool, FileSystem, Poison, PoolConfig, RealFileSystem, StorageManager};
 use kokkiri_wal::Wal;
 use kokkiri_wal::log::{InsertStart, WalOptions};
 use kokkiri_wal::position::{Geometry, SegmentNumber};
 use kokkiri_wal::reader::{ReadOutcome, WalReader};
-use kokkiri_wal::replay::ReplayContext;
+use kokkiri_wal::replay::{ReplayContext, ResourceManager};
 use kokkiri_wal::rmgr::RmgrId;
 use kokkiri_wal::xlog::CheckPoint;
 
+use crate::slru::SlruContext;
+use crate::{BeginOptions, Cluster, Transaction, TransactionOptions, TransactionSystem};
+
 pub const SYSTEM_IDENTIFIER: u64 = 7_300_000_000_000_000_002;
 pub const FIRST_XID: u32 = 731;
-
-struct Barrier(Arc<Wal>);
-
-impl WalBarrier for Barrier {
-    fn flush_to(&self, lsn: Lsn) -> Result<()> {
-        self.0.flush(lsn)
-    }
-    fn needs_flush(&self, lsn: Lsn) -> bool {
-        lsn > self.0.flushed_lsn()
-    }
-    fn hints_are_logged(&self) -> bool {
-        false
-    }
-    fn in_recovery(&self) -> bool {
-        !self.0.insertion_allowed()
-    }
-    fn log_hint_image(&self, _: &BufferTag, _: &Page) -> Option<Lsn> {
-        None
-    }
-}
 
 /// A data directory that goes away with the test.
 pub struct Directory(PathBuf);
 
 impl Directory {
     pub fn new(name: &str) -> Self {
-        let path = std::env::temp_dir().join(format!("kokkiri-transaction-{name}-{}", std::process::id()));
+        let path = std::env::temp_dir().join(format!("kokkiri-{name}-{}", std::process::id()));
         let _ = std::fs::remove_dir_all(&path);
         for directory in
             ["pg_wal", "pg_xact", "pg_subtrans", "pg_multixact/offsets", "pg_multixact/members", "base/5"]
@@ -78,7 +55,7 @@ impl Directory {
         let wal = Wal::new(Arc::clone(&fs), Arc::clone(&processes), poison, &wal_options).expect("valid");
         let storage = Arc::new(StorageManager::new(Arc::clone(&fs), poison, 100));
         let config = PoolConfig { frames: 64, ..PoolConfig::default() };
-        let buffers = Arc::new(BufferPool::new(storage, Arc::new(Barrier(Arc::clone(&wal))), config));
+        let buffers = Arc::new(BufferPool::new(storage, Arc::clone(&wal) as _, config));
         let context = SlruContext { fs, wal: Arc::clone(&wal), poison };
         let start = CheckPoint {
             next_xid: FullTransactionId(u64::from(FIRST_XID)),
@@ -104,8 +81,9 @@ impl Directory {
         cluster
     }
 
-    /// What the WAL makes of the data directory's files as they are.
-    pub fn replay(&self) -> Arc<Cluster> {
+    /// What the WAL makes of the data directory's files as they are. `managers` replay what is not this
+    /// crate's.
+    pub fn replay(&self, managers: &[(RmgrId, &dyn ResourceManager)]) -> Arc<Cluster> {
         let cluster = self.assemble(TransactionOptions::default());
         let mut reader = WalReader::new(self.file_system(), geometry(), TimelineId(1), SYSTEM_IDENTIFIER);
         reader.seek(first_segment().end_of_log);
@@ -113,9 +91,11 @@ impl Directory {
         while let ReadOutcome::Record(record) = reader.read().expect("the WAL is readable") {
             let rmgr = record.rmgr;
             cluster.transactions.note_xid(record.xid);
-            if rmgr != RmgrId::Xlog {
-                kokkiri_transaction::redo::redo(&cluster, &context, rmgr, &record)
-                    .expect("the record is ours");
+            let above = managers.iter().find(|(id, _)| *id == rmgr);
+            match above {
+                Some((_, manager)) => manager.redo(&context, &record).expect("a record of the manager's"),
+                None if rmgr == RmgrId::Xlog => {}
+                None => crate::redo::redo(&cluster, &context, rmgr, &record).expect("a record of ours"),
             }
         }
         let start = InsertStart {

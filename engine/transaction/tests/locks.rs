@@ -1,16 +1,14 @@
 //! Heavyweight locks between threads: waiting, deadlocks, timeouts, fast path, waiting for rows.
 
-mod cluster;
-
 use std::sync::Arc;
 use std::sync::mpsc;
 use std::thread;
 use std::time::Duration;
 
-use cluster::{Client, Directory};
 use kokkiri_primitives::activity::Interrupt;
 use kokkiri_primitives::{Error, Oid, SqlState};
 use kokkiri_transaction::lock::AdvisoryKey;
+use kokkiri_transaction::testing::{Client, Directory};
 use kokkiri_transaction::{
     Cluster, LockMode, LockOutcome, LockOwner, LockTag, Transaction, TransactionStatus, WaitPolicy,
 };

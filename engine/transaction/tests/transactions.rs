@@ -2,18 +2,16 @@
 //! after its replay. PostgreSQL's pg_waldump reads the records too, if KOKKIRI_PG_BIN names the directory
 //! of PostgreSQL's programs.
 
-mod cluster;
-
 use std::process::Command;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex};
 
-use cluster::{Client, Directory, FIRST_XID};
 use kokkiri_primitives::{
     BlockNumber, CommandId, Fork, MultiXactId, Oid, RelFileLocator, RelFileNumber, SqlState, TransactionId,
 };
 use kokkiri_storage::{RelationFile, free_space_map};
 use kokkiri_transaction::proc_array::CheckpointStage;
+use kokkiri_transaction::testing::{Client, Directory, FIRST_XID};
 use kokkiri_transaction::transaction::records::DroppedStatistics;
 use kokkiri_transaction::{
     BeginOptions, HorizonKind, Invalidation, IsolationLevel, LockMode, LockTag, MultiXactMember,
@@ -254,7 +252,7 @@ fn a_crash_replays_to_the_same_answers() {
         // Nothing but the WAL has been written since the data directory was made.
         std::mem::forget(running);
     }
-    let cluster = directory.replay();
+    let cluster = directory.replay(&[]);
     let system = &cluster.transactions;
     for xid in &committed {
         assert_eq!(system.status(*xid).expect("known"), TransactionStatus::Committed, "{xid}");

@@ -254,7 +254,25 @@ pub mod oid {
     pub const INT8MULTIRANGE_ARRAY: Oid = Oid(6157);
 }
 
-#[allow(clippy::too_many_arguments)]
+/// True for the types whose values are oids of catalog rows, shown by the rows' names.
+pub fn is_reg_type(type_oid: Oid) -> bool {
+    matches!(
+        type_oid,
+        oid::REGPROC
+            | oid::REGPROCEDURE
+            | oid::REGOPER
+            | oid::REGOPERATOR
+            | oid::REGCLASS
+            | oid::REGTYPE
+            | oid::REGCONFIG
+            | oid::REGDICTIONARY
+            | oid::REGNAMESPACE
+            | oid::REGROLE
+            | oid::REGCOLLATION
+    )
+}
+
+#[expect(clippy::too_many_arguments, reason = "one line of the table below")]
 const fn entry(
     oid: u32,
     name: &'static str,

@@ -11,7 +11,7 @@ use kokkiri_primitives::{Error, Oid, Result};
 
 use crate::array;
 use crate::bits;
-use crate::builtin::{oid, type_info};
+use crate::builtin::{is_reg_type, oid, type_info};
 use crate::datetime::interval::Interval;
 use crate::numeric;
 use crate::text;
@@ -120,18 +120,8 @@ pub fn default_support(type_oid: Oid) -> Option<Oid> {
         oid::INT8 => 842,
         oid::FLOAT4 => 354,
         oid::FLOAT8 => 355,
-        oid::OID
-        | oid::REGPROC
-        | oid::REGPROCEDURE
-        | oid::REGOPER
-        | oid::REGOPERATOR
-        | oid::REGCLASS
-        | oid::REGTYPE
-        | oid::REGCONFIG
-        | oid::REGDICTIONARY
-        | oid::REGNAMESPACE
-        | oid::REGROLE
-        | oid::REGCOLLATION => 356,
+        oid::OID => 356,
+        reg if is_reg_type(reg) => 356,
         oid::OIDVECTOR => 404,
         oid::NAME => 359,
         oid::TEXT | oid::VARCHAR | oid::UNKNOWN | oid::CSTRING => 360,

@@ -8,7 +8,7 @@ use kokkiri_primitives::{BlockNumber, Error, ItemPointer, Lsn, OffsetNumber, Oid
 
 use crate::array;
 use crate::bits;
-use crate::builtin::{TypeInfo, oid, type_info};
+use crate::builtin::{TypeInfo, is_reg_type, oid, type_info};
 use crate::datetime::{self, Interval, format, interval_text, parse};
 use crate::number::{self, invalid_syntax, write_i64, write_u64};
 use crate::numeric::{self, Numeric};
@@ -355,17 +355,7 @@ pub fn input_text(type_oid: Oid, typmod: i32, input: &str, settings: &IoSettings
         oid::XID => Value::Int32(number::parse_uint32("xid", input)? as i32),
         oid::CID => Value::Int32(number::parse_uint32("cid", input)? as i32),
         oid::XID8 => Value::Int64(number::parse_uint64("xid8", input)? as i64),
-        oid::REGPROC
-        | oid::REGPROCEDURE
-        | oid::REGOPER
-        | oid::REGOPERATOR
-        | oid::REGCLASS
-        | oid::REGTYPE
-        | oid::REGCONFIG
-        | oid::REGDICTIONARY
-        | oid::REGNAMESPACE
-        | oid::REGROLE
-        | oid::REGCOLLATION => parse_reg(type_oid, input)?,
+        reg if is_reg_type(reg) => parse_reg(reg, input)?,
         oid::BYTEA => Value::from(text::parse_bytea(input)?),
         oid::DATE => Value::Int32(parse::date(input, settings)?),
         oid::TIME => Value::Int64(parse::time(input, precision(typmod), settings)?),
@@ -482,21 +472,8 @@ pub fn input_binary(type_oid: Oid, typmod: i32, bytes: &[u8], settings: &IoSetti
         oid::BOOL => Value::Bool(exactly::<1>(bytes)?[0] != 0),
         oid::CHAR => Value::Char(exactly::<1>(bytes)?[0]),
         oid::INT2 => Value::Int16(i16::from_be_bytes(exactly(bytes)?)),
-        oid::INT4
-        | oid::OID
-        | oid::XID
-        | oid::CID
-        | oid::REGPROC
-        | oid::REGPROCEDURE
-        | oid::REGOPER
-        | oid::REGOPERATOR
-        | oid::REGCLASS
-        | oid::REGTYPE
-        | oid::REGCONFIG
-        | oid::REGDICTIONARY
-        | oid::REGNAMESPACE
-        | oid::REGROLE
-        | oid::REGCOLLATION => Value::Int32(i32::from_be_bytes(exactly(bytes)?)),
+        oid::INT4 | oid::OID | oid::XID | oid::CID => Value::Int32(i32::from_be_bytes(exactly(bytes)?)),
+        reg if is_reg_type(reg) => Value::Int32(i32::from_be_bytes(exactly(bytes)?)),
         oid::INT8 | oid::XID8 | oid::PG_LSN | oid::MONEY => Value::Int64(i64::from_be_bytes(exactly(bytes)?)),
         oid::FLOAT4 => Value::Float32(f32::from_be_bytes(exactly(bytes)?)),
         oid::FLOAT8 => Value::Float64(f64::from_be_bytes(exactly(bytes)?)),

@@ -7,16 +7,14 @@
 
 use kokkiri_primitives::{ItemPointer, Result, TransactionId, bail};
 use kokkiri_storage::buffer::{PageWriteGuard, PinnedBuffer};
-use kokkiri_storage::{CriticalSection, visibility_map};
 use kokkiri_transaction::lock::{LockOutcome as Granted, WaitPolicy};
 use kokkiri_transaction::multixact::{MultiXactMember, MultiXactStatus};
-use kokkiri_wal::record::RegisterFlags;
 use kokkiri_wal::rmgr::RmgrId;
 
 use super::delete::{TupleLock, set_hints};
 use super::locking::{NewXmax, RowLockMode, compute_new_xmax, multi_conflicts, status_of_lone_xmax};
 use super::page;
-use super::record::{Infobits, LOCK_ALL_FROZEN_CLEARED, Lock, heap2_info};
+use super::record::heap2_info;
 use super::update::xmax_changed;
 use super::visibility::{Judge, TupleState, satisfies_update};
 use super::vm::VmPin;
@@ -102,7 +100,7 @@ impl Heap<'_> {
     }
 
     /// Deals with those who hold the row, with its page unlocked.
-    #[expect(clippy::too_many_arguments)]
+    #[expect(clippy::too_many_arguments, reason = "the state of one attempt to lock")]
     fn settle_lock(
         &self,
         pin: &PinnedBuffer,
@@ -329,34 +327,13 @@ impl Heap<'_> {
 
     fn write_later_lock(
         &self,
-        mut guard: PageWriteGuard,
+        guard: PageWriteGuard,
         tid: ItemPointer,
         new: NewXmax,
         vm: &VmPin,
     ) -> Result<()> {
-        let mut map = if guard.is_all_visible() { vm.lock(tid.block) } else { None };
-        let infobits = Infobits::of(new.infomask, new.infomask2);
-        let mut payload = Lock { xmax: new.xmax, offset: tid.offset, infobits, flags: 0 };
-        let xid = self.transaction.current_xid()?;
-        let critical = CriticalSection::enter();
-        page::mark_updated_version_locked(guard.page_mut(&critical), &payload)
-            .expect("the tuple was looked at under the same lock");
-        let unfrozen = map
-            .as_mut()
-            .is_some_and(|map| visibility_map::clear(map, &critical, tid.block, visibility_map::ALL_FROZEN));
-        if unfrozen {
-            payload.flags |= LOCK_ALL_FROZEN_CLEARED;
-        }
-        if self.relation.needs_wal() {
-            let mut record = self.record(RmgrId::Heap2, heap2_info::LOCK_UPDATED, Some(xid));
-            record.data(&payload.encode());
-            record.register(0, &mut guard, RegisterFlags::STANDARD);
-            if let Some(map) = map.as_mut().filter(|_| unfrozen) {
-                record.register(1, map, RegisterFlags::NONE);
-            }
-            self.cluster().wal.insert(&critical, record);
-        }
-        Ok(())
+        let kind = (RmgrId::Heap2, heap2_info::LOCK_UPDATED);
+        self.write_lock(guard, tid, new, vm, kind, page::mark_updated_version_locked)
     }
 }
 

@@ -7,7 +7,7 @@
 use kokkiri_primitives::{CommandId, ItemPointer, Result, TransactionId};
 use kokkiri_storage::buffer::{PageWriteGuard, PinnedBuffer};
 use kokkiri_storage::page::{ItemPlace, PD_PAGE_FULL};
-use kokkiri_storage::{CriticalSection, visibility_map};
+use kokkiri_storage::{CriticalSection, Page, visibility_map};
 use kokkiri_transaction::lock::WaitPolicy;
 use kokkiri_types::ValueRef;
 use kokkiri_wal::record::RegisterFlags;
@@ -87,7 +87,7 @@ impl Heap<'_> {
         outcome
     }
 
-    #[expect(clippy::too_many_arguments)]
+    #[expect(clippy::too_many_arguments, reason = "the state of one update")]
     fn update_locked(
         &self,
         pin: &PinnedBuffer,
@@ -202,7 +202,7 @@ impl Heap<'_> {
     }
 
     /// Judges the old version and waits for those who hold it, until it may be replaced.
-    #[expect(clippy::too_many_arguments)]
+    #[expect(clippy::too_many_arguments, reason = "the state of one update")]
     fn settle_update(
         &self,
         mut guard: PageWriteGuard,
@@ -302,19 +302,34 @@ impl Heap<'_> {
     /// Writes a row lock of ours to a tuple and lets go of its page.
     pub(super) fn write_row_lock(
         &self,
-        mut guard: PageWriteGuard,
+        guard: PageWriteGuard,
         tid: ItemPointer,
         row_lock: NewXmax,
         command: Option<StoredCommand>,
         vm: &VmPin,
     ) -> Result<()> {
+        self.write_lock(guard, tid, row_lock, vm, (RmgrId::Heap, heap_info::LOCK), |page, payload| {
+            page::mark_locked(page, tid.block, payload, command)
+        })
+    }
+
+    /// Writes a lock by `mark`, with its record, and lets go of the page. A page with a lock on it is not all
+    /// frozen.
+    pub(super) fn write_lock(
+        &self,
+        mut guard: PageWriteGuard,
+        tid: ItemPointer,
+        lock: NewXmax,
+        vm: &VmPin,
+        (rmgr, info): (RmgrId, u8),
+        mark: impl FnOnce(&mut Page, &Lock) -> Result<()>,
+    ) -> Result<()> {
         let mut map = if guard.is_all_visible() { vm.lock(tid.block) } else { None };
-        let infobits = Infobits::of(row_lock.infomask, row_lock.infomask2);
-        let mut payload = Lock { xmax: row_lock.xmax, offset: tid.offset, infobits, flags: 0 };
+        let infobits = Infobits::of(lock.infomask, lock.infomask2);
+        let mut payload = Lock { xmax: lock.xmax, offset: tid.offset, infobits, flags: 0 };
         let xid = self.transaction.current_xid()?;
         let critical = CriticalSection::enter();
-        page::mark_locked(guard.page_mut(&critical), tid.block, &payload, command)
-            .expect("the tuple was judged under the same lock");
+        mark(guard.page_mut(&critical), &payload).expect("the tuple was judged under the same lock");
         let unfrozen = map
             .as_mut()
             .is_some_and(|map| visibility_map::clear(map, &critical, tid.block, visibility_map::ALL_FROZEN));
@@ -322,7 +337,7 @@ impl Heap<'_> {
             payload.flags |= LOCK_ALL_FROZEN_CLEARED;
         }
         if self.relation.needs_wal() {
-            let mut record = self.record(RmgrId::Heap, heap_info::LOCK, Some(xid));
+            let mut record = self.record(rmgr, info, Some(xid));
             record.data(&payload.encode());
             record.register(0, &mut guard, RegisterFlags::STANDARD);
             if let Some(map) = map.as_mut().filter(|_| unfrozen) {

@@ -8,7 +8,7 @@ use kokkiri_catalog::view::CatalogView;
 use kokkiri_function_macros::builtin;
 use kokkiri_primitives::{Error, Oid, Result, SqlState, bail, error};
 use kokkiri_types::array::{self, element_type_if_array};
-use kokkiri_types::builtin::oid;
+use kokkiri_types::builtin::{is_reg_type, oid};
 use kokkiri_types::io::{self, IoSettings};
 use kokkiri_types::{Value, ValueRef};
 
@@ -56,21 +56,7 @@ pub(crate) const LIST: &[&[Builtin]] = list![
 /// True for types whose text form depends on the catalogs, arrays of them included.
 pub fn needs_catalog(type_oid: Oid) -> bool {
     let element = element_type_if_array(type_oid).unwrap_or(type_oid);
-    matches!(
-        element,
-        oid::REGPROC
-            | oid::REGPROCEDURE
-            | oid::REGOPER
-            | oid::REGOPERATOR
-            | oid::REGCLASS
-            | oid::REGTYPE
-            | oid::REGCONFIG
-            | oid::REGDICTIONARY
-            | oid::REGNAMESPACE
-            | oid::REGROLE
-            | oid::REGCOLLATION
-            | oid::ACLITEM
-    )
+    element == oid::ACLITEM || is_reg_type(element)
 }
 
 /// Appends the text of a value of any type; nothing for a null.

@@ -151,7 +151,7 @@ impl Analyzer<'_> {
         }
         let depth = self.scopes.len() - 1 - level as usize;
         let clause = self.scopes[depth].clause.unwrap_or(Clause::None);
-        let refusal = match clause {
+        let refusing = match clause {
             Clause::Having
             | Clause::WindowPartition
             | Clause::WindowOrder
@@ -159,40 +159,12 @@ impl Analyzer<'_> {
             | Clause::Order
             | Clause::DistinctOn
             | Clause::None => None,
-            Clause::JoinOn => Some("aggregate functions are not allowed in JOIN conditions".to_owned()),
-            Clause::FromSubselect => {
-                Some("aggregate functions are not allowed in FROM clause of their own query level".to_owned())
-            }
-            Clause::FromFunction => {
-                Some("aggregate functions are not allowed in functions in FROM".to_owned())
-            }
-            Clause::WindowFrame => Some("aggregate functions are not allowed in window RANGE".to_owned()),
-            Clause::CheckConstraint => {
-                Some("aggregate functions are not allowed in check constraints".to_owned())
-            }
-            Clause::ColumnDefault => {
-                Some("aggregate functions are not allowed in DEFAULT expressions".to_owned())
-            }
-            Clause::IndexExpression => {
-                Some("aggregate functions are not allowed in index expressions".to_owned())
-            }
-            Clause::IndexPredicate => {
-                Some("aggregate functions are not allowed in index predicates".to_owned())
-            }
-            Clause::AlterColumnTransform => {
-                Some("aggregate functions are not allowed in transform expressions".to_owned())
-            }
-            Clause::ExecuteParameter => {
-                Some("aggregate functions are not allowed in EXECUTE parameters".to_owned())
-            }
-            Clause::CopyWhere => {
-                Some("aggregate functions are not allowed in COPY FROM WHERE conditions".to_owned())
-            }
-            Clause::CallArgument => Some("aggregate functions are not allowed in CALL arguments".to_owned()),
-            other => Some(format!("aggregate functions are not allowed in {}", other.name())),
+            Clause::FromSubselect => Some("FROM clause of their own query level"),
+            clause => Some(clause.expressions()),
         };
-        if let Some(refusal) = refusal {
-            return Err(error!(GROUPING_ERROR, "{refusal}").at_location(location));
+        if let Some(place) = refusing {
+            return Err(error!(GROUPING_ERROR, "aggregate functions are not allowed in {place}")
+                .at_location(location));
         }
         self.scopes[depth].has_aggs = true;
         Ok(level)
@@ -234,10 +206,8 @@ impl Analyzer<'_> {
         }
         if !matches!(self.clause(), Clause::SelectTarget | Clause::Order | Clause::DistinctOn) {
             let clause = match self.clause() {
-                Clause::JoinOn => "JOIN conditions",
-                Clause::FromFunction => "functions in FROM",
-                Clause::WindowPartition | Clause::WindowOrder | Clause::WindowFrame => "window definitions",
-                other => other.name(),
+                clause if clause.is_of_window() => "window definitions",
+                clause => clause.expressions(),
             };
             return Err(
                 error!(WINDOWING_ERROR, "window functions are not allowed in {clause}").at_location(location)

@@ -670,17 +670,7 @@ impl Analyzer<'_> {
                 | Clause::Values
         );
         if !allowed {
-            let clause = match clause {
-                Clause::JoinOn => "JOIN conditions".to_owned(),
-                Clause::WindowPartition | Clause::WindowOrder | Clause::WindowFrame => {
-                    "window definitions".to_owned()
-                }
-                Clause::CheckConstraint => "check constraints".to_owned(),
-                Clause::ColumnDefault => "DEFAULT expressions".to_owned(),
-                Clause::IndexExpression => "index expressions".to_owned(),
-                Clause::IndexPredicate => "index predicates".to_owned(),
-                other => other.name().to_owned(),
-            };
+            let clause = if clause.is_of_window() { "window definitions" } else { clause.expressions() };
             return Err(error!(FEATURE_NOT_SUPPORTED, "set-returning functions are not allowed in {clause}")
                 .at_location(location));
         }

@@ -110,6 +110,27 @@ impl Clause {
             Clause::CopyWhere => "WHERE",
         }
     }
+
+    /// Where a kind of function is not allowed, as errors name the place.
+    pub fn expressions(self) -> &'static str {
+        match self {
+            Clause::JoinOn => "JOIN conditions",
+            Clause::FromFunction => "functions in FROM",
+            Clause::CheckConstraint => "check constraints",
+            Clause::ColumnDefault => "DEFAULT expressions",
+            Clause::IndexExpression => "index expressions",
+            Clause::IndexPredicate => "index predicates",
+            Clause::AlterColumnTransform => "transform expressions",
+            Clause::ExecuteParameter => "EXECUTE parameters",
+            Clause::CallArgument => "CALL arguments",
+            Clause::CopyWhere => "COPY FROM WHERE conditions",
+            other => other.name(),
+        }
+    }
+
+    pub fn is_of_window(self) -> bool {
+        matches!(self, Clause::WindowPartition | Clause::WindowOrder | Clause::WindowFrame)
+    }
 }
 
 /// One level of query.
