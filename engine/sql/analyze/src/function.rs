@@ -667,6 +667,8 @@ impl Analyzer<'_> {
                 | Clause::Group
                 | Clause::Order
                 | Clause::DistinctOn
+                | Clause::WindowPartition
+                | Clause::WindowOrder
                 | Clause::Values
         );
         if !allowed {
