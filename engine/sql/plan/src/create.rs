@@ -118,7 +118,7 @@ impl Root<'_, '_> {
                                 None => Vec::new(),
                             };
                         let exprs = path.target.exprs.clone();
-                        Ok(self.make(path, node, exprs, restrictions, &[]))
+                        Ok(self.make(path, node, exprs, restrictions))
                     }
                     Some(input) => {
                         let made = self.create_plan(input)?;
@@ -283,7 +283,6 @@ impl Root<'_, '_> {
         node: PlanNode,
         exprs: Vec<Expression>,
         qual: Vec<Expression>,
-        _inputs: &[Expression],
     ) -> Made {
         let targets = exprs.iter().map(|expr| self.loop_replace(expr.clone(), &path.relids)).collect();
         let qual = qual.into_iter().map(|expr| self.loop_replace(expr, &path.relids)).collect();
@@ -295,7 +294,7 @@ impl Root<'_, '_> {
             self.base[&relid].restrictions.iter().chain(clauses).cloned().collect();
         let qual = ordered(restrictions);
         let exprs = path.target.exprs.clone();
-        Ok(self.make(path, node, exprs, qual, &[]))
+        Ok(self.make(path, node, exprs, qual))
     }
 
     pub fn pass_through(&self, path: &Path, made: Made, node: impl FnOnce(Box<Plan>) -> PlanNode) -> Made {

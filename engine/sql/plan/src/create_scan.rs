@@ -74,7 +74,7 @@ impl Root<'_, '_> {
         let input = Box::new(self.bitmap_plan(relid, bitmap, &mut recheck)?);
         let node = PlanNode::BitmapHeapScan(BitmapHeapScan { scan_relid: relid, input, recheck });
         let exprs = path.target.exprs.clone();
-        Ok(self.make(path, node, exprs, filter, &[]))
+        Ok(self.make(path, node, exprs, filter))
     }
 
     fn bitmap_plan(
@@ -130,7 +130,7 @@ impl Root<'_, '_> {
                 index_qual_original: original,
                 direction: scan.direction,
             });
-            return Ok(self.make(path, node, exprs, filter, &[]));
+            return Ok(self.make(path, node, exprs, filter));
         }
         let node = PlanNode::IndexOnlyScan(IndexOnlyScan {
             scan_relid: scan.relid,
@@ -140,7 +140,7 @@ impl Root<'_, '_> {
             direction: scan.direction,
             index_target_list: index.columns.clone(),
         });
-        let mut made = self.make(path, node, exprs, filter, &[]);
+        let mut made = self.make(path, node, exprs, filter);
         let targets = made.plan.target_list.iter_mut().map(|target| &mut target.expr);
         for expr in targets.chain(&mut made.plan.qual) {
             read_from_index(expr, scan.relid, &index.columns);
