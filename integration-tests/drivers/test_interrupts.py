@@ -409,7 +409,6 @@ COMMANDS = {
     "factorial": ("select factorial(32000)", []),
     "product": (f"select ('1' || repeat('7', 65000))::numeric * ('1' || repeat('7', 65000 + (g % 2)::int))::numeric from {SOURCE} s", []),
     "quotient": (f"select ('1' || repeat('7', 130000))::numeric / ('1' || repeat('7', 65000 + (g % 2)::int))::numeric from {SOURCE} s", []),
-    "gcd": ("select gcd(('1' || repeat('7', 100000))::numeric, ('1' || repeat('3', 100000))::numeric)", []),
     "logarithm": (f"select log(1 + ('0.' || repeat('0', 16000) || '1')::numeric, 2 + g % 2) from {SOURCE} s", []),
     "exponential": (f"select exp(('5999.' || repeat('7', 1000 + (g % 2)::int))::numeric) from {SOURCE} s", []),
     "root": (f"select sqrt(('1' || repeat('7', 130000 + (g % 2)::int))::numeric) from {SOURCE} s", []),

@@ -6,7 +6,7 @@ use std::collections::HashMap;
 use kokkiri_analyze::tree::{BoolTest, ParamKind, RowCompareType, SubLinkType};
 use kokkiri_functions::system::text_form;
 use kokkiri_functions::{CallContext, not_built};
-use kokkiri_primitives::{Error, Oid, Result};
+use kokkiri_primitives::{Error, Oid, Result, Severity, SqlState};
 use kokkiri_types::array::ArrayRef;
 use kokkiri_types::{Batch, Column, PhysicalType, Selection, Value, ValueRef, array, hash};
 
@@ -101,11 +101,13 @@ impl Program {
         self.selections[0].copy_from(selection);
         match self.run(context, input) {
             Ok(()) => Ok(column(self.result, input, &self.registers)),
-            // Report the error that the first row in order raises.
-            Err(error) if selection.len() > 1 => match self.evaluate_rows(context, input, selection) {
-                Ok(_) => Err(error),
-                Err(first) => Err(first),
-            },
+            // Report the error that the first row in order raises; an interrupt is none of a row's.
+            Err(error) if selection.len() > 1 && !is_interrupt(&error) => {
+                match self.evaluate_rows(context, input, selection) {
+                    Ok(_) => Err(error),
+                    Err(first) => Err(first),
+                }
+            }
             Err(error) => Err(error),
         }
     }
@@ -737,4 +739,11 @@ fn array_test(
         }
     }
     Ok(if unknown { ValueRef::Null } else { ValueRef::Bool(!use_or) })
+}
+
+/// True for what [`kokkiri_primitives::activity::check_for_interrupts`] raises: it is spent then, and would
+/// not be raised again.
+fn is_interrupt(error: &Error) -> bool {
+    let codes = [SqlState::QUERY_CANCELED, SqlState::LOCK_NOT_AVAILABLE, SqlState::SERIALIZATION_FAILURE];
+    error.severity() >= Severity::Fatal || codes.contains(&error.sqlstate())
 }
