@@ -61,6 +61,10 @@ pub struct ReportFields<'a> {
     pub column: Option<&'a str>,
     pub data_type: Option<&'a str>,
     pub constraint: Option<&'a str>,
+    /// Where in the server's source it was made.
+    pub file: &'a str,
+    pub line: u32,
+    pub routine: &'a str,
 }
 
 /// The connection's output buffer, seen as a place for messages.
@@ -137,6 +141,9 @@ impl Output for Vec<u8> {
         info.column = owned(fields.column);
         info.datatype = owned(fields.data_type);
         info.constraint = owned(fields.constraint);
+        info.file_name = Some(fields.file.to_owned());
+        info.line = Some(fields.line as usize);
+        info.routine = Some(fields.routine.to_owned());
         match kind {
             ReportKind::Error => put(self, &ErrorResponse::from(info)),
             ReportKind::Notice => put(self, &NoticeResponse::from(info)),
@@ -289,9 +296,12 @@ mod tests {
             message: "m",
             hint: Some("h"),
             position: Some(7),
+            file: "f.rs",
+            line: 3,
+            routine: "r",
             ..ReportFields::default()
         };
         output.report(ReportKind::Error, &fields);
-        assert_eq!(&output[5..], b"SERROR\0VERROR\0C42601\0Mm\0Hh\0P7\0\0");
+        assert_eq!(&output[5..], b"SERROR\0VERROR\0C42601\0Mm\0Hh\0P7\0Ff.rs\0L3\0Rr\0\0");
     }
 }

@@ -41,6 +41,9 @@ impl<'a> Sink<'a> {
             column: report.column.as_deref(),
             data_type: report.data_type.as_deref(),
             constraint: report.constraint.as_deref(),
+            file: report.origin.file(),
+            line: report.origin.line(),
+            routine: &error.routine(),
         };
         self.output.report(kind, &fields);
     }

@@ -7,6 +7,7 @@
 //! return values, not errors.
 
 use std::fmt;
+use std::panic::Location;
 
 use crate::sqlstate::SqlState;
 
@@ -66,25 +67,32 @@ pub struct Report {
     pub column: Option<String>,
     pub data_type: Option<String>,
     pub constraint: Option<String>,
+    /// Where in the source it was made.
+    pub origin: &'static Location<'static>,
 }
 
 impl Error {
+    #[track_caller]
     pub fn new(sqlstate: SqlState, message: impl Into<String>) -> Self {
         Self::report(Severity::Error, sqlstate, message)
     }
 
+    #[track_caller]
     pub fn fatal(sqlstate: SqlState, message: impl Into<String>) -> Self {
         Self::report(Severity::Fatal, sqlstate, message)
     }
 
+    #[track_caller]
     pub fn notice(message: impl Into<String>) -> Self {
         Self::report(Severity::Notice, SqlState::SUCCESSFUL_COMPLETION, message)
     }
 
+    #[track_caller]
     pub fn warning(sqlstate: SqlState, message: impl Into<String>) -> Self {
         Self::report(Severity::Warning, sqlstate, message)
     }
 
+    #[track_caller]
     pub fn report(severity: Severity, sqlstate: SqlState, message: impl Into<String>) -> Self {
         Self(Box::new(Report {
             severity,
@@ -100,26 +108,31 @@ impl Error {
             column: None,
             data_type: None,
             constraint: None,
+            origin: Location::caller(),
         }))
     }
 
     /// A broken invariant that ends the statement: PostgreSQL's `elog(ERROR)`, code XX000.
+    #[track_caller]
     pub fn internal(message: impl Into<String>) -> Self {
         Self::new(SqlState::INTERNAL_ERROR, message)
     }
 
     /// What is not built yet: 0A000 with a message that names it.
+    #[track_caller]
     pub fn not_supported(what: impl fmt::Display) -> Self {
         Self::new(SqlState::FEATURE_NOT_SUPPORTED, format!("{what} is not supported yet"))
     }
 
     /// A page, record or file whose bytes can't be what was written there: XX001.
+    #[track_caller]
     pub fn data_corrupted(message: impl Into<String>) -> Self {
         Self::new(SqlState::DATA_CORRUPTED, message)
     }
 
     /// A failed system call on `path`, worded as PostgreSQL does: `could not <action> "<path>": <cause>`,
     /// where `action` is for instance `open file`. The code follows PostgreSQL's `errcode_for_file_access`.
+    #[track_caller]
     pub fn file_access(action: &str, path: impl fmt::Display, cause: &std::io::Error) -> Self {
         use std::io::ErrorKind::*;
         let sqlstate = match cause.kind() {
@@ -204,6 +217,12 @@ impl Error {
         &self.0.message
     }
 
+    /// The module that made the report, which stands for PostgreSQL's name of a C function.
+    pub fn routine(&self) -> String {
+        let path = self.0.origin.file();
+        path.strip_suffix(".rs").unwrap_or(path).replace("/src/", "/").replace('/', "::")
+    }
+
     pub fn fields(&self) -> &Report {
         &self.0
     }
@@ -270,6 +289,14 @@ mod tests {
         let error = error!(SYNTAX_ERROR, "syntax error at or near \"{}\"", "x").at(4).at(9);
         assert_eq!(error.fields().position, Some(4));
         assert_eq!(error.sqlstate().as_str(), "42601");
+    }
+
+    #[test]
+    fn a_report_tells_where_it_was_made() {
+        let line = line!() + 1;
+        let error = Error::not_supported("this");
+        assert_eq!(error.fields().origin.line(), line);
+        assert!(error.routine().ends_with("primitives::error"), "{}", error.routine());
     }
 
     #[test]
