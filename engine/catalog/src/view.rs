@@ -545,6 +545,10 @@ impl<'a> CatalogView<'a> {
         }
     }
 
+    pub fn tablespace(&self, oid: Oid) -> Result<Option<PgTablespace>> {
+        self.row(Lookup::TablespaceByOid, &[oid_ref(oid)])
+    }
+
     pub fn tablespace_by_name(&self, name: &str) -> Result<Option<PgTablespace>> {
         self.row(Lookup::TablespaceByName, &[ValueRef::Bytes(name.as_bytes())])
     }

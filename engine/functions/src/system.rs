@@ -14,6 +14,7 @@ pub mod type_name;
 mod activity;
 mod control;
 mod describe;
+mod files;
 mod identifier;
 pub(crate) mod need;
 pub(crate) mod rows;
@@ -51,4 +52,4 @@ pub(crate) const FILES: &[&[&[Builtin]]] = &[
 
 /// Functions that return sets or several results.
 pub(crate) const SETS: &[&[SetFunction]] =
-    &[activity::SETS, describe::SETS, statistics::SETS, transactions::SETS];
+    &[activity::SETS, describe::SETS, files::SETS, statistics::SETS, transactions::SETS];

@@ -19,6 +19,7 @@ mod backend;
 mod interrupt;
 mod latch;
 mod process_array;
+mod temporary;
 mod usage;
 mod wait;
 
@@ -26,5 +27,6 @@ pub use backend::{Backend, BackendState, BackendType, Entered, Status, TlsStatus
 pub use interrupt::{Interrupt, InterruptHoldoff, Interrupts, check_for_interrupts, hold_interrupts};
 pub use latch::Latch;
 pub use process_array::{ProcessArray, Registration};
+pub use temporary::{TemporaryFiles, TemporarySpace};
 pub use usage::{Counter, Usage, UsageSnapshot};
 pub use wait::{WaitEvent, WaitEventGuard, WaitOutcome, blocking, wait, wait_until};

@@ -167,6 +167,8 @@ impl Block {
     /// Hands down the settings that lower layers go by.
     pub fn publish_settings(&self, settings: &Settings) {
         let compression = settings.get(parameters::DEFAULT_TOAST_COMPRESSION);
+        let limit = settings.get(parameters::TEMP_FILE_LIMIT);
+        self.backend.temporary_files.set_limit(u64::try_from(limit).ok());
         self.backend.set_toast_compression(if compression == "lz4" { b'l' } else { b'p' });
         self.cluster.locks.set_timeouts(
             self.backend.number,

@@ -15,7 +15,7 @@ use std::collections::BinaryHeap;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU32, Ordering as Atomic};
 
-use kokkiri_primitives::activity::check_for_interrupts;
+use kokkiri_primitives::activity::{TemporarySpace, check_for_interrupts};
 use kokkiri_primitives::{Error, ItemPointer, Result, error, sort};
 use kokkiri_storage::{File, FileSystem, OpenOptions};
 use kokkiri_types::{Value, ValueRef, compare};
@@ -161,6 +161,7 @@ struct Run {
     path: String,
     file: Arc<dyn File>,
     len: u64,
+    space: TemporarySpace,
 }
 
 impl Drop for Run {
@@ -181,7 +182,7 @@ impl RunWriter {
         let path = format!("{TEMPORARY_DIRECTORY}/pgsql_tmp{}.{number}", std::process::id());
         let file = create_temporary(fs, &path)?;
         Ok(Self {
-            run: Run { fs: Arc::clone(fs), path, file, len: 0 },
+            run: Run { fs: Arc::clone(fs), path, file, len: 0, space: TemporarySpace::default() },
             buffer: Vec::with_capacity(READ_SIZE * 2),
         })
     }
@@ -194,6 +195,7 @@ impl RunWriter {
     }
 
     fn flush(&mut self) -> Result<()> {
+        self.run.space.grow(self.buffer.len() as u64)?;
         write_temporary(&self.run, &self.buffer)?;
         self.run.len += self.buffer.len() as u64;
         self.buffer.clear();

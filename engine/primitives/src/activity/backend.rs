@@ -13,6 +13,7 @@ use crate::stack;
 
 use super::interrupt::{Interrupt, Interrupts};
 use super::latch::Latch;
+use super::temporary::TemporaryFiles;
 use super::usage::Usage;
 use super::wait::{WaitEvent, end_time_slice, start_time_slice};
 
@@ -127,6 +128,7 @@ pub struct Backend {
     pub interrupts: Interrupts,
     pub usage: Usage,
     pub memory: MemoryBudget,
+    pub temporary_files: TemporaryFiles,
     /// The session's max_stack_depth, kilobytes; zero for the server's.
     stack_kb: AtomicUsize,
     /// The session's default_toast_compression, as pg_attribute.attcompression names methods.
@@ -153,6 +155,7 @@ impl Backend {
             interrupts: Interrupts::default(),
             usage: Usage::default(),
             memory: MemoryBudget::default(),
+            temporary_files: TemporaryFiles::default(),
             stack_kb: AtomicUsize::new(0),
             toast_compression: AtomicU8::new(b'p'),
             database: AtomicU32::new(0),

@@ -7,7 +7,7 @@ use std::ops::Range;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
-use kokkiri_primitives::activity::with_current;
+use kokkiri_primitives::activity::{TemporarySpace, with_current};
 use kokkiri_primitives::{BLOCK_SIZE, Error, ItemPointer, Result};
 use kokkiri_storage::{File, FileSystem, OpenOptions};
 use kokkiri_transaction::Cluster;
@@ -27,6 +27,7 @@ pub struct SpillFile {
     length: u64,
     buffer: Vec<u8>,
     rows: u64,
+    space: TemporarySpace,
 }
 
 /// Reads a file from its start, or a part of it.
@@ -71,7 +72,7 @@ impl SpillFile {
             other => other,
         };
         let file = file.map_err(|error| Error::file_access("create temporary file", &path, &error))?;
-        Ok(Self { fs, path, file, length: 0, buffer: Vec::new(), rows: 0 })
+        Ok(Self { fs, path, file, length: 0, buffer: Vec::new(), rows: 0, space: TemporarySpace::default() })
     }
 
     pub fn rows(&self) -> u64 {
@@ -102,6 +103,7 @@ impl SpillFile {
 
     /// Writes out what is buffered; to be called before reading.
     pub fn flush(&mut self) -> Result<()> {
+        self.space.grow(self.buffer.len() as u64)?;
         let mut done = 0;
         while done < self.buffer.len() {
             let written = self
