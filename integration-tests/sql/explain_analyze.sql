@@ -37,12 +37,13 @@ explain (analyze, costs off, timing off, summary off, buffers off) select 1 / (i
 explain (analyze, costs off, timing off, summary off) select count(*) from t;
 explain (analyze, costs off, timing off, summary off) select * from t where id = 5;
 explain (analyze, costs off, timing off, summary off) select * from u join t on t.id = u.t_id where u.id < 10;
+create temp table local_one (a int);
+insert into local_one select generate_series(1, 1000);
+explain (analyze, costs off, timing off, summary off) select count(*) from local_one where a < 0;
 \o
 explain (analyze, costs off, timing off, summary off) select count(*) from t;
 explain (analyze, costs off, timing off, summary off) select * from t where id = 5;
 explain (analyze, costs off, timing off, summary off) select * from u join t on t.id = u.t_id where u.id < 10;
-create temp table local_one (a int);
-insert into local_one select generate_series(1, 1000);
 explain (analyze, costs off, timing off, summary off) select count(*) from local_one where a < 0;
 
 -- Options that need ANALYZE.

@@ -5,6 +5,7 @@
 //! tables and filters.
 
 mod deparse;
+pub(crate) mod memory;
 
 use std::fmt::Write;
 use std::time::Duration;

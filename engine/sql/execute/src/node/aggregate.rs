@@ -19,6 +19,7 @@ use kokkiri_types::{BATCH_ROWS, Batch, Column, PhysicalType, Selection};
 use super::output::Output;
 use super::{BatchDetails, Details, Node, Operator};
 use crate::context::Context;
+use crate::explain::memory;
 use crate::expression::Program;
 use crate::node::sort::Key as SortKey;
 use crate::row_store::{RowStore, prepare};
@@ -493,7 +494,14 @@ impl Operator for Aggregate {
     fn details(&self) -> Details {
         let batches = (self.strategy == AggStrategy::Hashed).then(|| BatchDetails {
             batches: self.batches.max(1),
-            kilobytes: (self.peak as u64).div_ceil(1024).max(24),
+            kilobytes: match self.disk {
+                0 => {
+                    let keys: Vec<usize> = self.keys.iter().map(|key| key.column).collect();
+                    let states = self.calls.iter().map(|call| call.states.memory()).sum();
+                    memory::hash_aggregate(&self.groups, &keys, self.calls.len(), states)
+                }
+                _ => (self.peak as u64).div_ceil(1024),
+            },
             disk_kilobytes: self.disk,
         });
         Details { batches, ..self.output.details() }

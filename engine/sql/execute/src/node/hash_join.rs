@@ -17,6 +17,7 @@ use kokkiri_types::{BATCH_ROWS, Batch, Column, PhysicalType, Selection};
 use super::join_output::JoinOutput;
 use super::{Details, HashDetails, Input, Node, Operator};
 use crate::context::Context;
+use crate::explain::memory;
 use crate::expression::Program;
 use crate::row_store::{RowStore, prepare};
 use crate::spill::{SpillFile, SpillReader};
@@ -536,7 +537,10 @@ impl Operator for HashJoin {
             original_buckets: buckets,
             batches: self.partitions_made,
             original_batches: self.partitions_made,
-            kilobytes: (self.peak as u64 + buckets * 8).div_ceil(1024),
+            kilobytes: match self.partitions_made {
+                1 => memory::hash_table(&self.store, self.output.inner_types.len(), buckets),
+                _ => (self.peak as u64 + buckets * 8).div_ceil(1024),
+            },
         });
         Details { hash, ..self.output.details() }
     }

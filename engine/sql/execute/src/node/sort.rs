@@ -14,6 +14,7 @@ use kokkiri_types::{BATCH_ROWS, Batch, PhysicalType, ValueRef};
 use super::sorted_runs::SortedRuns;
 use super::{Details, Node, Operator, SortDetails};
 use crate::context::Context;
+use crate::explain::memory;
 use crate::row_store::{RowStore, prepare};
 
 /// A column to sort by, from zero.
@@ -132,7 +133,6 @@ impl Sort {
     fn read_all(&mut self, context: &mut Context<'_>) -> Result<()> {
         let work_mem = context.work_mem();
         let mut batch = Batch::default();
-        let mut peak = 0;
         let mut discarded = false;
         loop {
             self.input.next(context, BATCH_ROWS, &mut batch)?;
@@ -140,7 +140,6 @@ impl Sort {
                 break;
             }
             self.store.append(&batch);
-            peak = peak.max(self.store.bytes());
             match self.bound {
                 Some(bound) if self.store.len() > bound * 2 + BATCH_ROWS => {
                     self.keep_smallest(bound)?;
@@ -165,7 +164,8 @@ impl Sort {
                     self.order.truncate(bound);
                 }
                 let method = if discarded { "top-N heapsort" } else { "quicksort" };
-                (method, (peak as u64).div_ceil(1024).max(25))
+                // What it takes in memory is counted when EXPLAIN asks.
+                (method, 0)
             }
         };
         self.details = Some(SortDetails { method, on_disk: self.runs.is_some(), kilobytes });
@@ -235,6 +235,11 @@ impl Operator for Sort {
     }
 
     fn details(&self) -> Details {
-        Details { sort: self.details.clone(), ..Details::default() }
+        let mut sort = self.details.clone();
+        if let Some(sort) = sort.as_mut().filter(|sort| !sort.on_disk) {
+            let rows = self.order.iter().map(|entry| entry.row as usize);
+            sort.kilobytes = memory::sort(&self.store, rows, self.bound.is_some());
+        }
+        Details { sort, ..Details::default() }
     }
 }
