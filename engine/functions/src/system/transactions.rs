@@ -23,6 +23,8 @@ pub(crate) const LIST: &[&[Builtin]] = list![
     pg_wal_lsn_diff,
     pg_walfile_name,
     pg_is_in_recovery,
+    xid_age,
+    mxid_age,
 ];
 
 pub(crate) const SETS: &[SetFunction] = &[
@@ -35,6 +37,29 @@ fn with_epoch(view: &CatalogView<'_>, xid: TransactionId) -> FullTransactionId {
     let next = view.cluster().transactions.xids.next();
     let epoch = if xid.0 > next.xid().0 { next.epoch().wrapping_sub(1) } else { next.epoch() };
     FullTransactionId::new(epoch, xid)
+}
+
+/// How many transactions ago an xid was given out: `age(xid)`. Those that are always visible are infinitely old.
+#[builtin(oid = 1181)]
+fn xid_age(context: &mut CallContext<'_>, xid: i32) -> Result<i32> {
+    let view = need::catalog(context)?;
+    let xid = TransactionId(xid as u32);
+    if !xid.is_normal() {
+        return Ok(i32::MAX);
+    }
+    let now = view.transaction.xid_if_assigned();
+    let now = now.unwrap_or_else(|| view.cluster().transactions.xids.next().xid());
+    Ok(now.0.wrapping_sub(xid.0) as i32)
+}
+
+#[builtin(oid = 3939)]
+fn mxid_age(context: &mut CallContext<'_>, multi: i32) -> Result<i32> {
+    let view = need::catalog(context)?;
+    if multi == 0 {
+        return Ok(i32::MAX);
+    }
+    let (next, _) = view.cluster().transactions.multixacts.next();
+    Ok((next.0 as i32).wrapping_sub(multi))
 }
 
 /// `txid_current` as well.

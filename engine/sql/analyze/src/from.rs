@@ -78,7 +78,6 @@ impl Analyzer<'_> {
         }
         let privilege = Privilege::Select as u32;
         self.add_relation(&entry, relation.alias.clone(), relation.inherit, true, privilege)
-            .map_err(|error| error.at_location(relation.location))
     }
 
     fn subselect_item(

@@ -91,6 +91,7 @@ fn read_options(statement: &VacuumStmt) -> Result<Wanted> {
         process_main: true,
         process_toast: true,
     };
+    let (mut full, mut workers) = (false, 0);
     for option in &statement.options {
         let unknown = || {
             let command = if statement.is_vacuum { "VACUUM" } else { "ANALYZE" };
@@ -107,22 +108,47 @@ fn read_options(statement: &VacuumStmt) -> Result<Wanted> {
             _ if !statement.is_vacuum => return Err(unknown()),
             "analyze" => wanted.analyze = options::boolean(option)?,
             "freeze" => wanted.freeze = options::boolean(option)?,
-            "full" if options::boolean(option)? => return Err(Error::not_supported("VACUUM FULL")),
-            "full" => {}
+            "full" => full = options::boolean(option)?,
             "disable_page_skipping" => wanted.read_all = options::boolean(option)?,
             "index_cleanup" => wanted.index_cleanup = Some(index_cleanup(option)?),
             "truncate" => wanted.truncate = Some(options::boolean(option)?),
             "process_main" => wanted.process_main = options::boolean(option)?,
             "process_toast" => wanted.process_toast = options::boolean(option)?,
             // Indexes are cleaned one after the other whatever was asked for, as with too few of them.
-            "parallel" => {}
+            "parallel" => workers = parallel_workers(option)?,
             "skip_database_stats" | "only_database_stats" => {
                 return Err(Error::not_supported(format!("VACUUM with {}", option.name)));
             }
             _ => return Err(unknown()),
         }
     }
+    if full && workers > 0 {
+        return Err(error!(FEATURE_NOT_SUPPORTED, "VACUUM FULL cannot be performed in parallel"));
+    }
+    if full && wanted.read_all {
+        let message = "VACUUM option DISABLE_PAGE_SKIPPING cannot be used with FULL";
+        return Err(error!(FEATURE_NOT_SUPPORTED, "{message}"));
+    }
+    if full {
+        return Err(Error::not_supported("VACUUM FULL"));
+    }
     Ok(wanted)
+}
+
+/// PARALLEL's number, which says how many workers would be wanted.
+fn parallel_workers(option: &DefElem) -> Result<i64> {
+    const WORKERS_MAX: i64 = 1024;
+    if option.arg.is_none() {
+        let message = format!("parallel option requires a value between 0 and {WORKERS_MAX}");
+        return Err(error!(SYNTAX_ERROR, "{message}").at_location(option.location));
+    }
+    let workers = options::text(option)?.parse::<i64>();
+    let workers = workers.map_err(|_| error!(SYNTAX_ERROR, "{} requires an integer value", option.name))?;
+    if !(0..=WORKERS_MAX).contains(&workers) {
+        let message = format!("parallel workers for vacuum must be between 0 and {WORKERS_MAX}");
+        return Err(error!(SYNTAX_ERROR, "{message}").at_location(option.location));
+    }
+    Ok(workers)
 }
 
 fn index_cleanup(option: &DefElem) -> Result<IndexCleanup> {
