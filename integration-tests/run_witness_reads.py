@@ -85,6 +85,10 @@ create table parent (id int primary key);
 create table child (id int primary key, parent int references parent);
 insert into parent select generate_series(1, 50);
 insert into child select i, i % 50 + 1 from generate_series(1, 200) i;
+reindex table chains;
+reindex index texts_t;
+reindex table packed;
+begin; reindex table duplicates; rollback;
 analyze;
 """
 

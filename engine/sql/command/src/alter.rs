@@ -10,7 +10,7 @@ mod constraint;
 mod identity;
 mod owner;
 pub mod rename;
-mod rewrite;
+pub(crate) mod rewrite;
 mod schema;
 
 use std::sync::Arc;

@@ -33,6 +33,7 @@ mod name;
 mod on_commit;
 mod options;
 mod owner;
+mod reindex;
 mod relation;
 mod role;
 mod role_spec;
@@ -80,6 +81,7 @@ pub fn execute(context: &mut CommandContext<'_>, statement: &Statement) -> Resul
         Statement::Lock(lock) => lock_table::execute(context, lock),
         Statement::Comment(comment) => comment::execute(context, comment),
         Statement::Vacuum(vacuum) => vacuum::execute(context, vacuum),
+        Statement::Reindex(reindex) => reindex::execute(context, reindex),
         Statement::CheckPoint(_) => checkpoint(context),
         Statement::CreateRole(create) => role::create::execute(context, create),
         Statement::AlterRole(alter) => role::alter::execute(context, alter),

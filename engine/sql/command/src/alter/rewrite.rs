@@ -64,6 +64,8 @@ pub fn rebuild_index(context: &mut CommandContext<'_>, table: Oid, index: Oid) -
         return Err(Error::internal(format!("index {index} is not among its table's")));
     };
     truncate::new_file(context, index, found.descriptor.file, false)?;
+    // The table's entry names its indexes' files, though no row of its own has changed.
+    context.view.invalidate_relation(table);
     context.advance()?;
     index::build(context, table, index)
 }
