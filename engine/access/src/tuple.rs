@@ -14,6 +14,7 @@
 pub mod deform;
 pub mod form;
 pub mod header;
+pub mod record;
 pub mod varlena;
 
 pub use deform::{Deferred, Deformer, stored_attributes};

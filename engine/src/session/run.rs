@@ -554,7 +554,7 @@ impl Session {
     }
 }
 
-/// The batch with the columns as text whose text forms take the catalog to make; `None` if there are none.
+/// The batch with the columns in their outer form that take the catalog to make; `None` if there are none.
 fn render(
     view: &CatalogView<'_>,
     io: &IoSettings,
@@ -562,7 +562,10 @@ fn render(
     columns: &[ResultColumn],
     formats: &[Format],
 ) -> Result<Option<Batch>> {
-    let renders = |at: usize| columns[at].rendered && formats[at] == Format::Text;
+    let renders = |at: usize| {
+        let column = &columns[at];
+        column.rendered && (formats[at] == Format::Text || text_form::may_be_row(column.type_oid))
+    };
     if !(0..columns.len()).any(renders) {
         return Ok(None);
     }
@@ -576,7 +579,14 @@ fn render(
             let value = batch.columns[at].get(row);
             if renders(at) && !value.is_null() {
                 text.clear();
-                text_form::output_text(Some(view), columns[at].type_oid, value, io, &mut text)?;
+                match formats[at] {
+                    Format::Text => {
+                        text_form::output_text(Some(view), columns[at].type_oid, value, io, &mut text)?;
+                    }
+                    Format::Binary => {
+                        text_form::output_binary(view, columns[at].type_oid, value, io, &mut text)?;
+                    }
+                }
                 column.push_bytes(&text);
             } else {
                 column.push(value);

@@ -1,16 +1,18 @@
-//! Text forms that are names in the catalogs: the reg* types and aclitem, and arrays of them.
+//! Forms that take the catalogs to make: names in them (the reg* types, aclitem and arrays of them), and
+//! rows.
 //!
-//! Realises: regproc.c, and acl.c's input and output. [`output_text`] and [`input_text`] take every
+//! Realises: regproc.c, acl.c's input and output, rowtypes.c's output. [`output_text`] and [`input_text`] take every
 //! type: what needs no catalog, or has none at hand, they leave to the types crate.
 
+use kokkiri_access::tuple::record;
 use kokkiri_catalog::privilege::AclItem;
 use kokkiri_catalog::view::CatalogView;
 use kokkiri_function_macros::builtin;
-use kokkiri_primitives::{Error, Oid, Result, SqlState, bail, error};
+use kokkiri_primitives::{Error, Oid, Result, SqlState, bail, error, stack};
 use kokkiri_types::array::{self, element_type_if_array};
-use kokkiri_types::builtin::{is_reg_type, oid};
+use kokkiri_types::builtin::{is_reg_type, oid, type_info};
 use kokkiri_types::io::{self, IoSettings};
-use kokkiri_types::{Value, ValueRef};
+use kokkiri_types::{TupleDesc, Value, ValueRef};
 
 use super::identifier::{quoted, schema_and_name, split_qualified};
 use super::need;
@@ -53,8 +55,18 @@ pub(crate) const LIST: &[&[Builtin]] = list![
     to_regcollation,
 ];
 
-/// True for types whose text form depends on the catalogs, arrays of them included.
+/// True for types whose text form depends on the catalogs: names in them, arrays of such, rows, and types
+/// that are not built in.
 pub fn needs_catalog(type_oid: Oid) -> bool {
+    is_name(type_oid) || may_be_row(type_oid)
+}
+
+/// True for `record` and for types that only the catalogs can tell to be composite.
+pub fn may_be_row(type_oid: Oid) -> bool {
+    type_oid == oid::RECORD || type_info(type_oid).is_none()
+}
+
+fn is_name(type_oid: Oid) -> bool {
     let element = element_type_if_array(type_oid).unwrap_or(type_oid);
     element == oid::ACLITEM || is_reg_type(element)
 }
@@ -74,6 +86,12 @@ pub fn output_text(
         Some(view) if needs_catalog(type_oid) && !value.is_null() => view,
         _ => return io::output_text(type_oid, value, settings, out),
     };
+    if may_be_row(type_oid) {
+        return match row_columns(view, type_oid, value)? {
+            Some(columns) => row_text(view, &columns, value.bytes(), settings, out),
+            None => io::output_text(type_oid, value, settings, out),
+        };
+    }
     match element_type_if_array(type_oid) {
         None => out.extend_from_slice(name_of(view, type_oid, value)?.as_bytes()),
         Some(element) => {
@@ -85,6 +103,98 @@ pub fn output_text(
         }
     }
     Ok(())
+}
+
+/// Appends the binary form of a value of any type; nothing for a null.
+///
+/// # Errors
+/// Those of the type's send function.
+pub fn output_binary(
+    view: &CatalogView<'_>,
+    type_oid: Oid,
+    value: ValueRef<'_>,
+    settings: &IoSettings,
+    out: &mut Vec<u8>,
+) -> Result<()> {
+    let columns = match may_be_row(type_oid) && !value.is_null() {
+        true => row_columns(view, type_oid, value)?,
+        false => None,
+    };
+    let Some(columns) = columns else { return io::output_binary(type_oid, value, settings, out) };
+    let values = record::values(&columns, value.bytes())?;
+    let live = || columns.iter().zip(&values).filter(|(column, _)| !column.dropped);
+    out.extend_from_slice(&(live().count() as i32).to_be_bytes());
+    for (column, value) in live() {
+        out.extend_from_slice(&column.type_oid.0.to_be_bytes());
+        let at = out.len();
+        out.extend_from_slice(&(-1_i32).to_be_bytes());
+        if !value.is_null() {
+            output_binary(view, column.type_oid, value.as_ref(), settings, out)?;
+            let length = (out.len() - at - 4) as i32;
+            out[at..at + 4].copy_from_slice(&length.to_be_bytes());
+        }
+    }
+    Ok(())
+}
+
+/// The columns of a row's value; `None` if the type is not composite.
+fn row_columns(view: &CatalogView<'_>, type_oid: Oid, value: ValueRef<'_>) -> Result<Option<TupleDesc>> {
+    let relation = match type_oid {
+        oid::RECORD => {
+            let named = record::row_type(value.bytes())?;
+            if named == oid::RECORD {
+                return record::anonymous_columns(value.bytes()).map(Some);
+            }
+            view.expect_type(named)?.relation
+        }
+        _ => view.expect_type(type_oid)?.relation,
+    };
+    let Some(relation) = relation else { return Ok(None) };
+    Ok(Some(view.expect_relation(relation)?.relation.tuple_desc.clone()))
+}
+
+/// `(1,"two words",)`: `record_out`.
+fn row_text(
+    view: &CatalogView<'_>,
+    columns: &TupleDesc,
+    payload: &[u8],
+    settings: &IoSettings,
+    out: &mut Vec<u8>,
+) -> Result<()> {
+    stack::check_depth()?;
+    let values = record::values(columns, payload)?;
+    out.push(b'(');
+    let mut text = Vec::new();
+    let live = columns.iter().zip(&values).filter(|(column, _)| !column.dropped);
+    for (at, (column, value)) in live.enumerate() {
+        if at > 0 {
+            out.push(b',');
+        }
+        if value.is_null() {
+            continue;
+        }
+        text.clear();
+        output_text(Some(view), column.type_oid, value.as_ref(), settings, &mut text)?;
+        let needs_quotes = |byte: &u8| matches!(byte, b'"' | b'\\' | b'(' | b')' | b',') || is_space(*byte);
+        if !text.is_empty() && !text.iter().any(needs_quotes) {
+            out.extend_from_slice(&text);
+            continue;
+        }
+        out.push(b'"');
+        for byte in &text {
+            if matches!(byte, b'"' | b'\\') {
+                out.push(*byte);
+            }
+            out.push(*byte);
+        }
+        out.push(b'"');
+    }
+    out.push(b')');
+    Ok(())
+}
+
+fn is_space(byte: u8) -> bool {
+    matches!(byte, b' ' | b'\t' | b'\n' | b'\r' | 0x0b | 0x0c)
 }
 
 /// Reads the text form of any type.
@@ -99,7 +209,7 @@ pub fn input_text(
     settings: &IoSettings,
 ) -> Result<Value> {
     let view = match view {
-        Some(view) if needs_catalog(type_oid) => view,
+        Some(view) if is_name(type_oid) => view,
         _ => return io::input_text(type_oid, typmod, text, settings),
     };
     let one = |type_oid: Oid, text: &str| match type_oid {

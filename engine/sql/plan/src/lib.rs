@@ -47,6 +47,7 @@ mod stored_form;
 mod sublink;
 mod tree;
 mod upper_paths;
+mod whole_row;
 
 pub use create::visit_node_expressions;
 pub use expression::null_of;

@@ -121,6 +121,7 @@ fn check_supported(query: &Query) -> Result<()> {
 impl Root<'_, '_> {
     fn preprocess(&mut self) -> Result<()> {
         self.flatten_join_variables();
+        self.expand_whole_rows()?;
         self.pull_up_sublinks()?;
         self.pull_up_subqueries()?;
         if !self.substitutions.is_empty() {

@@ -2,6 +2,7 @@
 
 use std::sync::Arc;
 
+use kokkiri_access::tuple::record;
 use kokkiri_analyze::tree::{
     BoolOp, Expression, MinMaxOp, OpExpr, SqlValueFunctionOp, SubLinkType, SubPlan, Var,
 };
@@ -9,7 +10,7 @@ use kokkiri_functions::{Builtin, lookup, not_built};
 use kokkiri_plan::plan::{INNER_VAR, OUTER_VAR};
 use kokkiri_primitives::{Error, Oid, Result, stack};
 use kokkiri_types::builtin::type_info;
-use kokkiri_types::{Column, PhysicalType, Selection, ValueRef, array, compare};
+use kokkiri_types::{Column, PhysicalType, Selection, TupleDesc, ValueRef, array, compare};
 
 use super::array_coercion::ArrayCoercion;
 use super::evaluate::{CompiledSubPlan, Program};
@@ -378,6 +379,19 @@ impl<'s> Compiler<'s> {
                     .collect::<Result<Box<[_]>>>()?;
                 let out = self.register(PhysicalType::Varlena);
                 self.step(StepKind::MakeArray { args, element: array.element_type, out }, selection);
+                Ok(Operand::Register(out))
+            }
+            Expression::RowExpr(row) => {
+                let types = row.args.iter().map(Expression::result_type).zip(1..);
+                let columns = types.map(|(type_oid, number)| record::column(number, type_oid));
+                let columns = TupleDesc::new(columns.collect::<Result<Vec<_>>>()?);
+                let args = row
+                    .args
+                    .iter()
+                    .map(|arg| self.expression(arg, selection))
+                    .collect::<Result<Box<[_]>>>()?;
+                let out = self.register(PhysicalType::Varlena);
+                self.step(StepKind::MakeRow { args, columns, row_type: row.row_type, out }, selection);
                 Ok(Operand::Register(out))
             }
             Expression::SqlValueFunction(function) => {

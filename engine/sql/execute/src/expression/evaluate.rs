@@ -3,6 +3,7 @@
 use std::cmp::Ordering;
 use std::collections::HashMap;
 
+use kokkiri_access::tuple::record;
 use kokkiri_analyze::tree::{BoolTest, ParamKind, RowCompareType, SubLinkType};
 use kokkiri_functions::system::text_form;
 use kokkiri_functions::{CallContext, not_built};
@@ -639,6 +640,16 @@ fn run_step(
                 let values: Vec<Value> =
                     args.iter().map(|arg| column(*arg, input, lower).get(row).to_value()).collect();
                 out.set(row, ValueRef::Bytes(&array::build_vector(info, &values)?));
+                Ok(())
+            })
+        }
+        StepKind::MakeRow { args, columns, row_type, out } => {
+            let (lower, upper) = registers.split_at_mut(*out);
+            let out = &mut upper[0];
+            out.reset(PhysicalType::Varlena, rows);
+            selections[chosen].try_for_each(|row| {
+                let values: Vec<_> = args.iter().map(|arg| column(*arg, input, lower).get(row)).collect();
+                out.set(row, ValueRef::Bytes(&record::make(columns, *row_type, &values)?));
                 Ok(())
             })
         }

@@ -5,7 +5,7 @@ use kokkiri_functions::Builtin;
 use kokkiri_primitives::Oid;
 use kokkiri_types::builtin::TypeInfo;
 use kokkiri_types::compare::Comparator;
-use kokkiri_types::{PhysicalType, Value};
+use kokkiri_types::{PhysicalType, TupleDesc, Value};
 
 /// Where a step finds an operand.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -160,6 +160,12 @@ pub enum StepKind {
     MakeArray {
         args: Box<[Operand]>,
         element: Oid,
+        out: usize,
+    },
+    MakeRow {
+        args: Box<[Operand]>,
+        columns: TupleDesc,
+        row_type: Oid,
         out: usize,
     },
     SubPlan {

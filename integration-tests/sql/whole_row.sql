@@ -1,0 +1,35 @@
+-- Rows as values: ROW(...), and a table's name as its whole row.
+
+select row(1, 'two', null, 3.5), (1, 2), row(), row(null), row('', ' ', 'a,b', '(x)', 'say "hi"', 'back\slash', E'new\nline');
+select row(1, row(2, 'in ner')), row(true, date '2024-02-29', array[1, 2], 'pg_class'::regclass);
+create table pair (a int, b text, gone int, c numeric);
+insert into pair values (1, 'x', 0, 1.5), (2, null, 0, null), (3, 'two words', 0, 3);
+alter table pair drop column gone;
+select pair from pair order by a;
+select p from pair p where p.a > 1 order by a;
+select count(pair.*), count(p.*) from pair, pair p;
+select p.a, (p).b, (p.*).c from pair p order by 1;
+select q from (select a, b from pair) q order by a;
+select v from (values (1, 'one'), (2, 'two')) v;
+select (select p from pair p where p.a = o.a) from pair o order by a;
+select (select o.b || 'y' from pair i where i.a = o.a and (o).a = 1) from pair o order by a;
+select l, r from pair l left join pair r on l.a = r.a + 1 order by l.a;
+select l.a, r.*, r is null as missing from pair l left join pair r on l.a = r.a + 1 order by l.a;
+select p is null, p is not null from pair p order by a;
+select p::text || '!' from pair p order by a;
+select length(row(1, 'abc')::text), pg_typeof(row(1)), pg_typeof(p) from pair p where a = 1;
+select a, count(*) from pair p group by a, p.b having count(p) > 0 order by a;
+select p from pair p order by a limit 1 offset 1;
+select case when a = 1 then p end from pair p order by a;
+select coalesce(p) from pair p order by a limit 1;
+select array_agg(a) from (select (p).a from pair p order by 1) s;
+insert into pair values (4, 'new', 9) returning pair;
+update pair set b = 'changed' where a = 4 returning pair, pair.b;
+delete from pair where a = 4 returning pair.*, pair;
+create view pairs as select b, a from pair;
+select pairs from pairs order by a;
+select (v).a, v.b from pairs v order by 1;
+select row(1, 2).f1;
+select (row(1, 2)).f1;
+drop view pairs;
+drop table pair;
