@@ -6,21 +6,11 @@ use std::sync::Arc;
 use kokkiri_engine::settings::ServerSettings;
 use kokkiri_engine::{ConnectRequest, Engine, InitialiseOptions, StopMode};
 
-/// A new, empty layout as the server makes it.
+/// A new cluster.
 fn directory(name: &str) -> PathBuf {
     let path = std::env::temp_dir().join(format!("kokkiri-engine-{name}-{}", std::process::id()));
     let _leftover = std::fs::remove_dir_all(&path);
-    for inner in [
-        "base/1",
-        "global",
-        "pg_wal",
-        "pg_xact",
-        "pg_subtrans",
-        "pg_multixact/offsets",
-        "pg_multixact/members",
-    ] {
-        std::fs::create_dir_all(path.join(inner)).expect("the temporary directory is writable");
-    }
+    std::fs::create_dir_all(&path).expect("the temporary directory is writable");
     let options = InitialiseOptions {
         superuser: "postgres",
         superuser_password: None,
