@@ -154,7 +154,7 @@ class Log:
 
     def statistics(self, start, end):
         """By record type: count, bytes of records, bytes of page images."""
-        done = self.server.tool("pg_waldump", "--stats=record", "-p", os.path.join(self.server.data, "pg_wal"), "-s", start, "-e", end)
+        done = self.server.waldump(start, "--stats=record", end=end)
         if done.returncode != 0:
             raise RuntimeError(f"{self.server.name}: pg_waldump: {done.stdout[-1000:]}")
         found = {}

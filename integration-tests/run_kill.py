@@ -142,7 +142,7 @@ class Round:
         if not redo:
             return
         end = self.server.query("select pg_current_wal_flush_lsn()")
-        done = self.server.tool("pg_waldump", "--quiet", "-p", os.path.join(self.server.data, "pg_wal"), "-s", redo.group(1), "-e", end)
+        done = self.server.waldump(redo.group(1), "--quiet", end=end)
         self.expect(done.returncode == 0, f"pg_waldump up to {end}: {done.stdout[-500:]}")
 
 

@@ -188,7 +188,7 @@ def look_at_files(server, check):
     checkpoint = re.search(r"Latest checkpoint location:\s+(\S+)", end).group(1)
     ended = done.returncode == 0 or re.search(r"error in WAL record at|could not find a valid record|invalid record length|out-of-sequence", done.stdout)
     check("pg_waldump of all segments", None if ended else done.stdout[-600:])
-    done = server.tool("pg_waldump", "-p", wal, "-s", checkpoint, "-n", "1")
+    done = server.waldump(checkpoint, "-n", "1")
     check("pg_waldump of the last checkpoint", None if "CHECKPOINT_SHUTDOWN" in done.stdout else done.stdout[-600:])
 
 

@@ -157,6 +157,17 @@ class Server:
         return subprocess.run([os.path.join(postgresql_bin(), name), *arguments], env=self.environment(), text=True,
                               stdout=subprocess.PIPE, stderr=subprocess.STDOUT, cwd="/", **self.user)
 
+    def waldump(self, start, *arguments, end=None):
+        """pg_waldump from one place of the log to another. It is told the files: else it learns the segments' size from any
+        one, be it one that is not in use yet."""
+        def segment(lsn, before=0):
+            high, low = (int(half, 16) for half in lsn.split("/"))
+            return f"{1:08X}{((high << 32 | low) - before) >> 32:08X}{((low - before) & 0xffffffff) >> 24:08X}"
+
+        to = ["-e", end] if end else []
+        files = [segment(start)] + ([segment(end, 1)] if end else [])
+        return self.tool("pg_waldump", "-p", os.path.join(self.data, "pg_wal"), "-s", start, *to, *arguments, *files)
+
     def remove(self):
         if self.process and self.process.poll() is None:
             try:
