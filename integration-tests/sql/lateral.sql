@@ -21,3 +21,13 @@ select (select x.p from (select t.a as p) as x) from t order by 1;
 select * from lateral (select t.a) as x, t;
 select * from t right join lateral (select t.a) as x on true;
 drop table t, u;
+-- An outer join within a LATERAL subquery whose condition looks outside: it stays a join of the subquery.
+create table outside (a int, c bool);
+insert into outside values (1, true), (2, false), (3, null), (4, true);
+create table inside (d int, e text);
+insert into inside values (1, 'one'), (4, 'four');
+select o.a, v.x, i.e from outside o, lateral (select * from (values (true, 4), (null, 1), (true, 1)) v (x, y) left join inside i on i.d = v.y and v.x >= o.c) w (x, y, d, e), inside i where i.d = 1 order by 1, 2, 3;
+select o.a, count(*), count(w.e) from outside o, lateral (select * from inside i right join (values (true, 4), (null, 1), (true, 1)) v (x, y) on i.d = v.y and not exists (select 1 from inside where v.x >= o.c)) w group by o.a order by o.a;
+select o.a, w.d from outside o left join lateral (select i.d, o.c from inside i where i.d = o.a) w on true order by 1;
+select o.a, w.d from outside o left join (inside j cross join lateral (select i.d from inside i where i.d < o.a and j.d = 1) w) on true order by 1, 2;
+drop table outside, inside;

@@ -157,12 +157,15 @@ pub fn is_byte_order(collation: Oid) -> bool {
 /// The comparator of a type's default operator class.
 ///
 /// # Errors
-/// 42883 if the type has no order, 0A000 for a collation that is not built.
+/// 42883 if the type has no order, 0A000 for rows and for a collation that is not built.
 pub fn comparator(type_oid: Oid, collation: Oid) -> Result<Comparator> {
     if !is_byte_order(collation) {
         return Err(Error::not_supported(format_args!("collation with oid {collation}")));
     }
     default_support(type_oid).and_then(support_comparator).ok_or_else(|| {
+        if type_oid == oid::RECORD || type_info(type_oid).is_none() {
+            return Error::not_supported("comparing rows");
+        }
         let name = type_info(type_oid).map_or_else(|| type_oid.to_string(), |info| info.name.to_owned());
         kokkiri_primitives::error!(
             UNDEFINED_FUNCTION,

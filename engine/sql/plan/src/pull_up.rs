@@ -77,11 +77,41 @@ fn deepen(query: &mut Query, depth: u32, by: u32) {
 
 /// Where a subquery of FROM stands.
 #[derive(Clone, Copy)]
-struct Place {
+struct Place<'a> {
     /// On the side of an outer join that is null-extended: a computed column would have to become null there.
     nulled: bool,
     /// Nothing but inner joins around it: it may turn out to have no relation at all.
     may_vanish: bool,
+    /// What the lowest outer join around it joins: a condition moved up from here may not look beyond.
+    outer_join: Option<&'a Relids>,
+}
+
+/// True if a condition looks at relations of the query around that its place does not allow: below an outer
+/// join at none, else at those of `safe` if it is given (`jointree_contains_lateral_outer_refs`).
+fn looks_beyond(tree: &mut JoinTree, safe: Option<&Relids>) -> bool {
+    let none = Relids::new();
+    match tree {
+        JoinTree::Relation(_) => false,
+        JoinTree::From { items, quals } => {
+            items.iter_mut().any(|item| looks_beyond(item, safe))
+                || quals.iter_mut().any(|qual| refers_beyond(qual, safe))
+        }
+        JoinTree::Join(join) => {
+            let safe = if join.join_type == JoinType::Inner { safe } else { Some(&none) };
+            looks_beyond(&mut join.left, safe)
+                || looks_beyond(&mut join.right, safe)
+                || join.quals.iter_mut().any(|qual| refers_beyond(qual, safe))
+        }
+    }
+}
+
+fn refers_beyond(expression: &mut Expression, safe: Option<&Relids>) -> bool {
+    let Some(safe) = safe else { return false };
+    let mut beyond = false;
+    visit_vars(expression, 0, &mut |var, depth| {
+        beyond |= var.varlevelsup == depth + 1 && !safe.contains(var.varno);
+    });
+    beyond
 }
 
 impl Root<'_, '_> {
@@ -314,11 +344,11 @@ impl Root<'_, '_> {
     /// Dissolves simple subqueries of FROM into this query.
     pub fn pull_up_subqueries(&mut self) -> Result<()> {
         let tree = std::mem::replace(&mut self.tree, JoinTree::Relation(0));
-        self.tree = self.pull_up_in(tree, Place { nulled: false, may_vanish: true })?;
+        self.tree = self.pull_up_in(tree, Place { nulled: false, may_vanish: true, outer_join: None })?;
         Ok(())
     }
 
-    fn pull_up_in(&mut self, tree: JoinTree, place: Place) -> Result<JoinTree> {
+    fn pull_up_in(&mut self, tree: JoinTree, place: Place<'_>) -> Result<JoinTree> {
         stack::check_depth()?;
         match tree {
             JoinTree::Relation(index) => self.pull_up_one(index, place),
@@ -339,8 +369,11 @@ impl Root<'_, '_> {
                     _ => (true, true),
                 };
                 let may_vanish = place.may_vanish && join.join_type == JoinType::Inner;
-                join.left = self.pull_up_in(join.left, Place { nulled: left, may_vanish })?;
-                join.right = self.pull_up_in(join.right, Place { nulled: right, may_vanish })?;
+                let joined = join.left.relids(true).union(&join.right.relids(true));
+                let outer_join =
+                    if join.join_type == JoinType::Inner { place.outer_join } else { Some(&joined) };
+                join.left = self.pull_up_in(join.left, Place { nulled: left, may_vanish, outer_join })?;
+                join.right = self.pull_up_in(join.right, Place { nulled: right, may_vanish, outer_join })?;
                 let mut tree = JoinTree::Join(join);
                 self.apply_substitutions(&mut tree);
                 Ok(tree)
@@ -348,7 +381,7 @@ impl Root<'_, '_> {
         }
     }
 
-    fn pull_up_one(&mut self, index: u32, place: Place) -> Result<JoinTree> {
+    fn pull_up_one(&mut self, index: u32, place: Place<'_>) -> Result<JoinTree> {
         let entry = self.global.rte(index);
         let RteKind::Subquery { query, security_barrier, .. } = &entry.kind else {
             return Ok(JoinTree::Relation(index));
@@ -367,6 +400,11 @@ impl Root<'_, '_> {
         let mut query = (**query).clone();
         inline_ctes(&mut query)?;
         let mut tree = JoinTree::from_query(std::mem::take(&mut query.jointree));
+        if looks_beyond(&mut tree, place.outer_join)
+            || query.target_list.iter_mut().any(|target| refers_beyond(&mut target.expr, place.outer_join))
+        {
+            return Ok(JoinTree::Relation(index));
+        }
         let offset = self.global.range_table.len() as u32;
         shift_query(&mut query, &mut tree, offset);
         raise_outer_references(&mut query, &mut tree);
