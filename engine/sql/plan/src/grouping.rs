@@ -189,7 +189,7 @@ impl Root<'_, '_> {
         Ok(costs)
     }
 
-    #[allow(clippy::too_many_arguments)]
+    #[expect(clippy::too_many_arguments, reason = "what one way of grouping consists of")]
     fn aggregate_path(
         &self,
         input: Rc<Path>,

@@ -518,7 +518,7 @@ impl Root<'_, '_> {
     }
 
     /// What `btcostestimate` looks at.
-    #[allow(clippy::too_many_arguments)]
+    #[expect(clippy::too_many_arguments, reason = "what one index scan consists of")]
     fn index_cost_input(
         &self,
         relid: u32,

@@ -5,13 +5,14 @@
 //! null, and not a row of nulls: the row's place tells.
 
 use kokkiri_analyze::tree::{
-    CaseExpr, CaseWhen, CoercionForm, Const, Expression, NullTest, Query, RowExpr, RteKind, Var,
+    CaseExpr, CaseWhen, CoercionForm, Expression, NullTest, Query, RowExpr, RteKind, Var,
 };
 use kokkiri_parse::Location;
 use kokkiri_primitives::{Oid, Result};
 use kokkiri_types::Value;
 use kokkiri_types::builtin::oid;
 
+use crate::expression::{constant, null_of};
 use crate::root::Root;
 use crate::tree::JoinTree;
 
@@ -120,7 +121,7 @@ impl Root<'_, '_> {
                 let attributes = table.relation.tuple_desc.iter();
                 let attributes = attributes.filter(|attribute| with_dropped || !attribute.dropped);
                 let columns = attributes.map(|attribute| match attribute.dropped {
-                    true => null(oid::INT4),
+                    true => constant(oid::INT4, -1, Oid::INVALID, Value::Null),
                     false => {
                         column(attribute.number, attribute.type_oid, attribute.typmod, attribute.collation)
                     }
@@ -157,7 +158,7 @@ impl Root<'_, '_> {
             arg: None,
             whens: vec![CaseWhen {
                 condition: missing,
-                result: null(whole.vartype),
+                result: null_of(&Expression::Var(whole.clone())),
                 location: Location::UNKNOWN,
             }],
             default: row(whole, columns),
@@ -174,14 +175,4 @@ fn row(whole: &Var, args: Vec<Expression>) -> Expression {
         colnames: Vec::new(),
         location: whole.location,
     }))
-}
-
-fn null(type_oid: Oid) -> Expression {
-    Expression::Const(Const {
-        type_oid,
-        typmod: -1,
-        collation: Oid::INVALID,
-        value: Value::Null,
-        location: Location::UNKNOWN,
-    })
 }
