@@ -31,3 +31,9 @@ select o.a, count(*), count(w.e) from outside o, lateral (select * from inside i
 select o.a, w.d from outside o left join lateral (select i.d, o.c from inside i where i.d = o.a) w on true order by 1;
 select o.a, w.d from outside o left join (inside j cross join lateral (select i.d from inside i where i.d < o.a and j.d = 1) w) on true order by 1, 2;
 drop table outside, inside;
+-- A condition that ties a LATERAL subquery to one side, while it also looks at what an outer join brings.
+create table sides (a int, b int, d bool, e numeric);
+insert into sides values (1, 1, true, 1.5), (2, 5, false, 2.5), (3, null, null, 3.5);
+select x.a, y.a, z.m from sides x left join sides y on y.a = x.b, lateral (select max(e) as m from sides w where w.a = y.a or x.d) z where x.b <= z.m order by 1, 2;
+select count(*) from sides x left join sides y on true, lateral (select max(e) as m from sides w where w.a = y.a or x.d) z where x.b <= z.m;
+drop table sides;

@@ -306,10 +306,34 @@ impl Root<'_, '_> {
         if lateral(a).overlaps(b) && lateral(b).overlaps(a) {
             return None;
         }
+        // What is still wanted must not be what an outer join brings to this one later: that comes on the inside.
+        let wanted = lateral(a).union(&lateral(b)).difference(&joined);
+        if !wanted.is_empty() && self.brought_later(&joined).overlaps(&wanted) {
+            return None;
+        }
         Some(match found {
             Some((special, backward)) => (Some(special), backward),
             None => (None, false),
         })
+    }
+
+    /// Relations that outer joins will join to this one as their null-extended sides.
+    fn brought_later(&self, joined: &Relids) -> Relids {
+        let mut all = joined.clone();
+        loop {
+            let before = all.len();
+            for special in &self.special_joins {
+                if all.overlaps(&special.min_left) {
+                    all.add_all(&special.min_right);
+                }
+                if special.join_type == JoinType::Full && all.overlaps(&special.min_right) {
+                    all.add_all(&special.min_left);
+                }
+            }
+            if all.len() == before {
+                return all.difference(joined);
+            }
+        }
     }
 
     fn make_join(&mut self, a: &Relids, b: &Relids) -> Result<Option<Relids>> {
